@@ -1,0 +1,1 @@
+"""Data set files <-> typed records, reading and writing (NumPy, no TensorFlow)."""

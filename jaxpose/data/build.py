@@ -1,0 +1,194 @@
+"""Build a data set: source folder -> records or shards with a manifest, all or nothing."""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from jaxpose.annotations.schema import Rejections
+from jaxpose.data.convert import convert_split
+from jaxpose.data.manifest import (
+    FILE_NAME,
+    FORMATS,
+    Manifest,
+    Split,
+    describe_shard,
+    open_records,
+    read_manifest,
+    record_folder,
+    write_manifest,
+)
+from jaxpose.data.plan import Plan, make_plan
+from jaxpose.data.records import CONFIGS, record_fields
+from jaxpose.data.shard_writer import write_split
+from jaxpose.data.sources import DATASETS, Source, drawn_source, read_source
+from jaxpose.errors import DataError, UsageError
+
+REJECTS = "rejects.jsonl"
+INCOMPLETE = "incomplete."  # TFDS's own prefix of folders being written
+
+
+def build(
+    dataset: str,
+    source: str | Path | Source | None,
+    data_dir: str | Path,
+    config: str = "people",
+    canvas: int = 512,
+    format: str = "records",
+    name: str | None = None,
+    skip_bad: int = 0,
+    allow_missing: int = 0,
+    progress: bool = True,
+) -> Path:
+    """Convert a data set; does nothing where it is built already from the same source.
+
+    Args:
+      dataset: one of `sources.DATASETS`.
+      source: folder of the original files, or a `Source` that names them one by one; None for
+        `synthetic`, which is drawn then.
+      data_dir: where built data sets lie.
+      config: `people` (one person a record) or `images` (whole frames).
+      canvas: side of the canvas in px.
+      format: `records` (TFRecord through TFDS) or `shards` (npz, without TensorFlow).
+      name: stored under this name instead of `dataset`.
+      skip_bad: records that may be refused; they are written to rejects.jsonl.
+      allow_missing: images that may be missing.
+      progress: show a progress bar.
+
+    Returns:
+      The record folder, as `open_records` takes it.
+
+    Raises:
+      UsageError: an unknown data set, config or format. DataError: bad or missing input, or
+      another source under this name.
+    """
+    _check_arguments(dataset, config, canvas, format, name)
+    stored = name or dataset
+    folder = record_folder(data_dir, stored, config, format)
+    with _only_build(folder):
+        source = _named_source(dataset, source, Path(data_dir).expanduser())
+        rejections = Rejections(allowed=skip_bad)
+        splits = read_source(dataset, source, rejections)
+        plan = make_plan(stored, config, canvas, splits, rejections, allow_missing)
+        sweep(folder)
+        if is_built(folder, plan):
+            return folder
+        if format == "records":
+            from jaxpose.data.builders import write_records
+
+            write_records(dataset, plan, Path(data_dir).expanduser(), progress)
+        else:
+            _write_shards(plan, folder, progress)
+    return folder
+
+
+def _check_arguments(dataset: str, config: str, canvas: int, format: str, name: str | None) -> None:
+    choices = (("data set", dataset, DATASETS), ("config", config, CONFIGS))
+    for what, value, known in (*choices, ("format", format, tuple(FORMATS))):
+        if value not in known:
+            raise UsageError(f"unknown {what} {value!r}: choose one of {', '.join(known)}")
+    if not 32 <= canvas <= 4096:
+        raise UsageError(f"canvas={canvas}: must lie between 32 and 4096 px")
+    if name is not None and not re.fullmatch("[a-z][a-z0-9_]*", name):
+        raise UsageError(f"name {name!r}: use small letters, digits and _ only")
+
+
+def _named_source(dataset: str, source: str | Path | Source | None, data_dir: Path) -> Source:
+    if isinstance(source, Source):
+        return source
+    if source is not None:
+        return Source(Path(source).expanduser())
+    if dataset != "synthetic":
+        raise UsageError(f"{dataset}: no source given, the folder of its original files")
+    return drawn_source(data_dir)
+
+
+@contextmanager
+def _only_build(folder: Path) -> Iterator[None]:
+    """Keep two builds of one data set apart; the lock ends with the process that holds it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(f"{folder}: another process is building this data set") from error
+        yield
+
+
+def sweep(folder: Path) -> None:
+    """Remove what interrupted builds of this data set left behind."""
+    for remains in folder.parent.glob(f"{INCOMPLETE}*_{folder.name}"):
+        shutil.rmtree(remains)
+
+
+def is_built(folder: Path, plan: Plan) -> bool:
+    """Whether the folder holds this very data set.
+
+    Raises:
+      DataError: it holds a data set from another source, or something without a manifest.
+    """
+    if not folder.exists():
+        return False
+    if not (folder / FILE_NAME).is_file():
+        raise DataError(f"{folder}: exists without a {FILE_NAME}; delete it and build again")
+    if read_manifest(folder).source_digest != plan.digest:
+        reason = "holds records of another source, canvas or annotation"
+        raise DataError(f"{folder}: {reason}; choose another --name or delete it")
+    open_records(folder)
+    return True
+
+
+def _write_shards(plan: Plan, folder: Path, progress: bool) -> None:
+    staging = folder.parent / f"{INCOMPLETE}{os.getpid()}_{folder.name}"
+    staging.mkdir()
+    try:
+        fields = record_fields(plan.config, plan.skeleton.size)
+        written = {}
+        for split in plan.splits:
+            records = convert_split(plan, split, progress)
+            prefix = f"{plan.dataset}-{split}"
+            written[split] = write_split(staging, prefix, records, fields, plan.canvas)
+        finish(staging, plan, "shards", written)
+        staging.rename(folder)
+    finally:
+        if staging.exists():
+            shutil.rmtree(staging)
+
+
+def finish(
+    folder: Path, plan: Plan, format: str, written: Mapping[str, list[tuple[str, int]]]
+) -> None:
+    """Write rejects.jsonl and the manifest beside shards given as (file name, records).
+
+    Raises:
+      DataError: a split without any record left.
+    """
+    for split, shards in written.items():
+        if not shards:
+            raise DataError(f"{plan.dataset}: every record of split {split} was refused")
+    notes = list(plan.notes)
+    refused = plan.rejections.rows
+    if refused:
+        notes.append(f"{len(refused)} records were refused, see {REJECTS}")
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in refused]
+        (folder / REJECTS).write_text("".join(lines), encoding="utf-8")
+    splits = {}
+    for split, files in written.items():
+        described = tuple(describe_shard(folder / file, count) for file, count in files)
+        splits[split] = Split(sum(shard.records for shard in described), described)
+    manifest = Manifest(
+        path=folder,
+        dataset=plan.dataset,
+        config=plan.config,
+        format=FORMATS[format],
+        canvas=plan.canvas,
+        skeleton=plan.skeleton,
+        source_digest=plan.digest,
+        notes=tuple(notes),
+        splits=splits,
+    )
+    write_manifest(manifest)

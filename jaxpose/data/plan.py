@@ -1,0 +1,169 @@
+"""What a build will convert: the frames of each split with their image files, and a digest."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jaxpose.annotations.images import resolve_inside
+from jaxpose.annotations.schema import AnnotationSet, Frame, Rejections
+from jaxpose.data.labels import belongs_to_people, is_annotated
+from jaxpose.data.manifest import SCHEMA_VERSION, VERSION, file_digest
+from jaxpose.errors import DataError
+from jaxpose.skeletons import Skeleton
+
+
+@dataclass(frozen=True)
+class SourceSplit:
+    """Annotations of one split, the folder their image names refer to, the files they came from."""
+
+    annotations: AnnotationSet
+    images: Path
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class FrameJob:
+    """A frame to convert, its image file and the file's size in bytes (-1: missing)."""
+
+    frame: Frame
+    path: Path
+    bytes: int
+
+
+@dataclass
+class Plan:
+    """What one build converts.
+
+    Attributes:
+      dataset: name under which it is stored; config: `people` or `images`; canvas: side in px.
+      skeleton: joint set of the keypoints.
+      splits: frames to convert, in the order of the records; empty splits are left out.
+      digest: SHA-256 of the source, see `source_digest`.
+      rejections: refused records; conversion adds to them.
+      notes: for the manifest; conversion adds to them.
+    """
+
+    dataset: str
+    config: str
+    canvas: int
+    skeleton: Skeleton
+    splits: Mapping[str, tuple[FrameJob, ...]]
+    digest: str
+    rejections: Rejections
+    notes: list[str] = field(default_factory=list)
+
+    def most_records(self, split: str) -> int:
+        """Records of a split if none is refused."""
+        jobs = self.splits[split]
+        if self.config == "images":
+            return len(jobs)
+        return sum(belongs_to_people(person) for job in jobs for person in job.frame.persons)
+
+
+def make_plan(
+    dataset: str,
+    config: str,
+    canvas: int,
+    sources: Mapping[str, SourceSplit],
+    rejections: Rejections,
+    allow_missing: int = 0,
+) -> Plan:
+    """Find the image files of all frames and put the frames into the order of the records.
+
+    Raises:
+      DataError: more images are missing than allowed, a name leads out of its folder, the splits
+        differ in their joints, or nothing is left to convert.
+    """
+    skeleton = _one_skeleton(dataset, sources)
+    jobs = {name: _jobs(source, config, rejections) for name, source in sources.items()}
+    missing = [job for split in jobs.values() for job in split if job.bytes < 0]
+    if len(missing) > allow_missing:
+        first = f"first {missing[0].path}"
+        hint = f"--allow_missing={len(missing)} leaves them out"
+        raise DataError(f"{dataset}: {len(missing)} images are missing, {first}; {hint}")
+    splits = {name: tuple(job for job in split if job.bytes >= 0) for name, split in jobs.items()}
+    if not any(splits.values()):
+        raise DataError(f"{dataset}: the source holds no frame for config {config}")
+    notes = [note for source in sources.values() for note in source.annotations.notes]
+    notes += [f"split {name} is empty and was left out" for name in splits if not splits[name]]
+    if missing:
+        notes.append(f"{len(missing)} missing images were left out")
+    if config == "people":
+        notes += _without_extent(sources)
+    return Plan(
+        dataset=dataset,
+        config=config,
+        canvas=canvas,
+        skeleton=skeleton,
+        splits={name: split for name, split in splits.items() if split},
+        digest=source_digest(dataset, config, canvas, sources, jobs),
+        rejections=rejections,
+        notes=list(dict.fromkeys(notes)),
+    )
+
+
+def _one_skeleton(dataset: str, sources: Mapping[str, SourceSplit]) -> Skeleton:
+    skeletons = [source.annotations.skeleton for source in sources.values()]
+    if not skeletons:
+        raise DataError(f"{dataset}: the source holds no annotation files")
+    if any(skeleton.joints != skeletons[0].joints for skeleton in skeletons):
+        raise DataError(f"{dataset}: train and validation differ in their joints")
+    return skeletons[0]
+
+
+def _without_extent(sources: Mapping[str, SourceSplit]) -> list[str]:
+    persons = [
+        person
+        for source in sources.values()
+        for frame in source.annotations.frames
+        for person in frame.persons
+    ]
+    count = sum(is_annotated(person) and not belongs_to_people(person) for person in persons)
+    return [f"{count} persons of unknown extent (one joint, no box) were left out"] * (count > 0)
+
+
+def _jobs(source: SourceSplit, config: str, rejections: Rejections) -> list[FrameJob]:
+    """Frames that the config needs, in the order of a hash of their id.
+
+    The order mixes videos and scenes already on disk; the persons of a frame stay together, so
+    that each photograph is decoded once.
+    """
+    frames = [
+        frame
+        for frame in source.annotations.frames
+        if config == "images" or any(belongs_to_people(person) for person in frame.persons)
+    ]
+    jobs = []
+    for frame in sorted(frames, key=lambda f: hashlib.sha256(f.image_id.encode()).digest()):
+        try:
+            path = resolve_inside(source.images, frame.filename)
+        except DataError as error:
+            rejections.add(source.images, frame.filename, str(error))
+            continue
+        jobs.append(FrameJob(frame, path, path.stat().st_size if path.is_file() else -1))
+    return jobs
+
+
+def source_digest(
+    dataset: str,
+    config: str,
+    canvas: int,
+    sources: Mapping[str, SourceSplit],
+    jobs: Mapping[str, list[FrameJob]],
+) -> str:
+    """SHA-256 in hex over everything that decides about the records.
+
+    That is the name, config and canvas, the content of every annotation file, and name and size
+    of every image; an image replaced by another of the same size in bytes is not noticed.
+    """
+    splits = {
+        name: {
+            "annotations": sorted(file_digest(path) for path in source.files),
+            "images": [[job.frame.filename, job.bytes] for job in jobs[name]],
+        }
+        for name, source in sources.items()
+    }
+    what = [SCHEMA_VERSION, VERSION, dataset, config, canvas, splits]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

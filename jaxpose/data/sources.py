@@ -1,0 +1,150 @@
+"""Where each data set's original files lie, and how they become splits."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxpose.annotations.coco import read_coco_keypoints
+from jaxpose.annotations.mpii import read_mpii_json, read_mpii_mat, split_validation
+from jaxpose.annotations.posetrack17 import read_posetrack17
+from jaxpose.annotations.posetrack18 import read_posetrack18
+from jaxpose.annotations.posetrack_folder import annotation_files
+from jaxpose.annotations.schema import AnnotationSet, Rejections
+from jaxpose.annotations.synthetic import write_dataset
+from jaxpose.data.parallel import available_cores
+from jaxpose.data.plan import SourceSplit
+from jaxpose.data.requirements import REQUIREMENTS
+from jaxpose.errors import DataError, UsageError
+
+DATASETS = ("mpii", "posetrack17", "posetrack18", "coco_keypoints", "synthetic")
+MPII_MATLAB = "mpii_human_pose_v1_u12_1.mat"
+Read = Callable[[Path, Rejections], AnnotationSet]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder in the expected layout, or its parts named one by one.
+
+    Attributes:
+      folder: root of the data set in the layout of `requirements.REQUIREMENTS`.
+      train, validation: annotation file or folder of a split; given one, only those given count.
+      images: folder that image names of both splits refer to.
+      val_list: text file with one image name a line: MPII's validation images.
+    """
+
+    folder: Path
+    train: Path | None = None
+    validation: Path | None = None
+    images: Path | None = None
+    val_list: Path | None = None
+
+    def given(self) -> dict[str, Path]:
+        """Annotations named explicitly, by split."""
+        named = {"train": self.train, "validation": self.validation}
+        return {split: path for split, path in named.items() if path is not None}
+
+
+def read_source(dataset: str, source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
+    """Read the annotations of a source.
+
+    Returns:
+      By split name, `train` and `validation`; one that the source lacks is left out.
+
+    Raises:
+      DataError: the folder is not in the expected layout, or its annotations are bad.
+      UsageError: a val_list for a data set other than MPII.
+    """
+    if source.val_list is not None and dataset != "mpii":
+        raise UsageError(f"val_list splits mpii only, not {dataset}")
+    if not source.folder.is_dir():
+        raise DataError(f"{source.folder}: no such folder for {dataset}")
+    readers = {
+        "mpii": _mpii,
+        "posetrack17": _posetrack17,
+        "posetrack18": _posetrack18,
+        "coco_keypoints": _coco,
+        "synthetic": _posetrack18,
+    }
+    return readers[dataset](source, rejections)
+
+
+def drawn_source(data_dir: Path) -> Source:
+    """The synthetic data set as PoseTrack18 in `data_dir`/synthetic_source, drawn if missing."""
+    folder = data_dir / "synthetic_source"
+    if not folder.exists():
+        staging = folder.with_name(f"incomplete.{os.getpid()}_{folder.name}")
+        write_dataset(staging, formats=("posetrack18",), processes=available_cores())
+        staging.rename(folder)
+    return Source(folder / "posetrack18")
+
+
+def _mpii(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
+    images = source.images or source.folder / "images"
+    matlab = source.folder / MPII_MATLAB
+    if matlab.is_file() and not source.given():
+        sets = read_mpii_mat(matlab, source.val_list, rejections)
+        return {split: SourceSplit(found, images, (matlab,)) for split, found in sets.items()}
+    names = {"train": "annot/train.json", "validation": "annot/valid.json"}
+    files = _chosen(source, {split: [source.folder / name] for split, name in names.items()})
+    _require("mpii", source, files)
+    sets = {split: read_mpii_json(file, rejections) for split, file in files.items()}
+    if source.val_list is not None and set(sets) == {"train"}:
+        sets = split_validation(sets["train"], source.val_list)
+    parts = tuple(files.values())
+    return {
+        split: SourceSplit(found, images, (files[split],) if split in files else parts)
+        for split, found in sets.items()
+    }
+
+
+def _posetrack17(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
+    return _videos("posetrack17", source, rejections, read_posetrack17, (".json", ".mat"))
+
+
+def _posetrack18(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
+    return _videos("posetrack18", source, rejections, read_posetrack18, (".json",))
+
+
+def _videos(
+    dataset: str, source: Source, rejections: Rejections, read: Read, suffixes: tuple[str, ...]
+) -> dict[str, SourceSplit]:
+    names = {"train": "annotations/train", "validation": "annotations/val"}
+    folders = _chosen(source, {split: [source.folder / name] for split, name in names.items()})
+    _require(dataset, source, folders)
+    images = source.images or source.folder
+    return {
+        split: SourceSplit(read(path, rejections), images, tuple(annotation_files(path, suffixes)))
+        for split, path in folders.items()
+    }
+
+
+def _coco(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
+    stem = source.folder / "annotations"
+    names = {"train": "train", "validation": "val"}
+    official = {split: stem / f"person_keypoints_{n}2017.json" for split, n in names.items()}
+    plain = {split: stem / f"person_keypoints_{n}.json" for split, n in names.items()}
+    files = _chosen(source, {split: [official[split], plain[split]] for split in names})
+    _require("coco_keypoints", source, files)
+    splits = {}
+    for split, file in files.items():
+        folder = f"{names[split]}2017" if file == official[split] else "images"
+        images = source.images or source.folder / folder
+        splits[split] = SourceSplit(read_coco_keypoints(file, rejections), images, (file,))
+    return splits
+
+
+def _chosen(source: Source, candidates: Mapping[str, list[Path]]) -> dict[str, Path]:
+    """Annotations named explicitly, else the first candidate that exists, by split."""
+    if source.given():
+        return source.given()
+    found = {
+        split: [path for path in paths if path.exists()] for split, paths in candidates.items()
+    }
+    return {split: paths[0] for split, paths in found.items() if paths}
+
+
+def _require(dataset: str, source: Source, found: Mapping[str, Path]) -> None:
+    if not found:
+        tree = REQUIREMENTS[dataset].tree.replace("\n", "; ")
+        raise DataError(f"{source.folder}: no {dataset} annotations here; expected: {tree}")

@@ -1,0 +1,199 @@
+"""TFRecords -> decoded rows through tf.data: read, skip, decode, batch, prefetch, and no more."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from jaxpose.data.batches import PERSON_FIELDS, Batch, joint_mask
+from jaxpose.data.manifest import Manifest, damage_error, damaged_shard
+from jaxpose.data.order import Segment
+from jaxpose.data.records import record_fields
+from jaxpose.errors import DataError
+from jaxpose.skeletons import Skeleton, conversion
+
+_PREFETCH_BATCHES = 2
+_BUFFER_BYTES = 8 << 20
+_TF_KINDS = {"f32": "float32", "i32": "int64", "bool": "int64", "str": "string", "jpeg": "string"}
+
+
+def load_tensorflow() -> Any:
+    """TensorFlow, kept away from accelerators.
+
+    Raises:
+      DataError: it is not installed.
+    """
+    # Without its reports of CPU features at every start; nothing here computes with oneDNN.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        hint = "pip install 'jaxpose[data]', or use shards (--config.data.source=shards)"
+        raise DataError(f"TFRecords need TensorFlow, which does not import: {hint}") from error
+    tf.config.set_visible_devices([], "GPU")
+    return tf
+
+
+def training_rows(
+    manifests: Sequence[Manifest],
+    split: str,
+    target: Skeleton,
+    segments: Callable[[int], Iterator[Segment]],
+    choices: Callable[[], Iterator[np.ndarray]],
+    rows: int,
+) -> Iterator[Batch]:
+    """Batches of `rows` rows, mixed as `choices` says, each data set in the order of `segments`."""
+    tf = load_tensorflow()
+    streams = [
+        _stream(tf, manifest, split, target, number, segments(number), None)
+        for number, manifest in enumerate(manifests)
+    ]
+    chunks = ((chunk,) for chunk in choices())
+    chosen = _drawn(tf, chunks, (tf.TensorSpec([None], tf.int64),), None)
+    mixed = tf.data.Dataset.choose_from_datasets(streams, chosen.map(lambda chunk: chunk).unbatch())
+    batches = _decoded(tf, mixed, manifests[0].canvas, rows)
+    return _batches(tf, batches, manifests, split)
+
+
+def evaluation_rows(
+    manifest: Manifest, split: str, target: Skeleton, segments: Sequence[Segment], rows: int
+) -> Iterator[Batch]:
+    """Batches of `rows` rows in the order of `segments`, the last one with what is left."""
+    tf = load_tensorflow()
+    stream = _stream(tf, manifest, split, target, 0, iter(segments), len(segments))
+    return _batches(tf, _decoded(tf, stream, manifest.canvas, rows), [manifest], split)
+
+
+def _stream(
+    tf: Any,
+    manifest: Manifest,
+    split: str,
+    target: Skeleton,
+    number: int,
+    segments: Iterator[Segment],
+    count: int | None,
+) -> Any:
+    """Parsed but undecoded rows of one data set, in the order of its segments."""
+    shards = manifest.split(split).shards
+    files = np.array([str(manifest.path / shard.file) for shard in shards], object)
+    records = np.array([shard.records for shard in shards])
+    windows = ((files[s.shards], records[s.shards].sum(), s.take) for s in segments)
+    signature = (
+        tf.TensorSpec([None], tf.string),
+        tf.TensorSpec([], tf.int64),
+        tf.TensorSpec([None], tf.int64),
+    )
+    dataset = _drawn(tf, windows, signature, count).map(partial(_read_window, tf))
+    # One window ahead, so that decoding never waits at a window's end.
+    return dataset.prefetch(1).unbatch().map(_parser(tf, manifest, target, number))
+
+
+def _drawn(tf: Any, items: Iterator[tuple], signature: tuple, count: int | None) -> Any:
+    """A dataset of the items of a Python iterator, which can be read once.
+
+    Not `Dataset.from_generator`: that one lowers malloc's trim threshold, so that every image
+    buffer is mapped and unmapped again, and it complains where the interpreter exits.
+    """
+    types = [spec.dtype for spec in signature]
+
+    def draw(_: Any) -> Any:
+        tensors = tf.numpy_function(partial(next, items), [], types)
+        shaped = zip(tensors, signature, strict=True)
+        return tuple(tf.ensure_shape(tensor, spec.shape) for tensor, spec in shaped)
+
+    numbers = tf.data.Dataset.counter() if count is None else tf.data.Dataset.range(count)
+    return numbers.map(draw)
+
+
+def _read_window(tf: Any, files: Any, count: Any, take: Any) -> Any:
+    # One record too many is asked for, so that a surplus shows as well as a lack.
+    records = tf.data.TFRecordDataset(files, buffer_size=_BUFFER_BYTES).batch(count + 1)
+    window = records.get_single_element()
+    check = tf.debugging.assert_equal(tf.size(window, out_type=tf.int64), count)
+    with tf.control_dependencies([check]):
+        return tf.gather(window, take)
+
+
+def _parser(
+    tf: Any, manifest: Manifest, target: Skeleton, number: int
+) -> Callable[[Any], dict[str, Any]]:
+    features = {
+        name: tf.io.FixedLenFeature(field.shape, _TF_KINDS[field.kind])
+        for name, field in record_fields("people", manifest.skeleton.size).items()
+        if None not in field.shape
+    }
+    index = conversion(manifest.skeleton, target)
+    mask = joint_mask(manifest.skeleton, target)
+
+    def parse(serialized: Any) -> dict[str, Any]:
+        record = tf.io.parse_single_example(serialized, features)
+        keypoints = tf.gather(record["person/keypoints"], np.maximum(index, 0))
+        person = tf.strings.as_string(record["person/index"])
+        name = [record["dataset"], "/", record["image/id"], "#", person]
+        return {
+            "encoded": record["image/encoded"],
+            "valid": tf.cast(record["image/valid"], tf.int32),
+            "matrix": record["image/matrix"],
+            "keypoints": tf.where((index >= 0)[:, None], keypoints, 0.0),
+            "joint_mask": tf.constant(mask),
+            **{field: record[f"person/{field}"] for field in PERSON_FIELDS},
+            "mask": tf.constant(1.0),
+            "id": tf.strings.join(name),
+            "dataset": tf.constant(number, tf.int32),
+        }
+
+    return parse
+
+
+def _decoded(tf: Any, rows: Any, canvas: int, batch: int) -> Any:
+    def decode(row: dict[str, Any]) -> dict[str, Any]:
+        labels = {name: value for name, value in row.items() if name not in ("encoded", "valid")}
+        return {"image": _decode_canvas(tf, row["encoded"], row["valid"], canvas), **labels}
+
+    options = tf.data.Options()
+    options.deterministic = True
+    decoded = rows.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    return decoded.batch(batch).prefetch(_PREFETCH_BATCHES).with_options(options)
+
+
+def _decode_canvas(tf: Any, encoded: Any, valid: Any, canvas: int) -> Any:
+    """uint8 [S, S, 3]: the JPEG at its place on a zero canvas.
+
+    Whole rows are put together, as bytes: tf.pad of the image takes longer than its decoding.
+    """
+    # The accurate integer DCT is the one that OpenCV uses too.
+    image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    x1, y1, x2, y2 = tf.unstack(valid)
+    height = y2 - y1
+    rows = tf.reshape(image, [height, (x2 - x1) * 3])
+    left = tf.zeros([height, x1 * 3], tf.uint8)
+    right = tf.zeros([height, (canvas - x2) * 3], tf.uint8)
+    above = tf.zeros([y1, canvas * 3], tf.uint8)
+    below = tf.zeros([canvas - y2, canvas * 3], tf.uint8)
+    rows = tf.concat([above, tf.concat([left, rows, right], 1), below], 0)
+    return tf.reshape(rows, (canvas, canvas, 3))
+
+
+def _batches(tf: Any, dataset: Any, manifests: Sequence[Manifest], split: str) -> Iterator[Batch]:
+    failed = tf.errors.OpError  # looked up now: at the interpreter's exit the module is empty
+    try:
+        for batch in dataset.as_numpy_iterator():
+            ids = np.empty(len(batch["id"]), object)
+            ids[:] = [name.decode() for name in batch["id"]]
+            yield {**batch, "id": ids}
+    except failed as error:
+        raise _named(manifests, split, error) from error
+
+
+def _named(manifests: Sequence[Manifest], split: str, error: Exception) -> DataError:
+    """TensorFlow does not say which file is damaged: the digests do."""
+    for manifest in manifests:
+        shard = damaged_shard(manifest, manifest.split(split).shards)
+        if shard is not None:
+            return damage_error(manifest, shard)
+    folders = ", ".join(str(manifest.path) for manifest in manifests)
+    first_line = str(error).splitlines()[0]
+    return DataError(f"{folders}: reading split {split} failed: {first_line}")

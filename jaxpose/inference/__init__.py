@@ -1,0 +1,1 @@
+"""Restored models at work, without TensorFlow."""

@@ -1,0 +1,1 @@
+"""Linen modules: plain keyword arguments; no loss, no data, no I/O."""

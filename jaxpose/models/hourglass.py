@@ -1,0 +1,250 @@
+"""Stacked hourglass network (Newell, Yang, Deng 2016) after princeton-vl/pose-hg-train.
+
+Stem 'pose_hg_train' is that of hg.lua, 'pytorch_pose' the wider one of bearpaw/pytorch-pose. Names
+follow hg.lua: at every level `up1` keeps the resolution, `low1` follows the pooling, `low2` is the
+next level (residuals at the innermost one), `low3` precedes the upsampling. Level 1 is outermost.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from jaxpose.errors import UsageError
+
+# Output widths of the three residuals of the stem, in quarters of `features`.
+STEM_QUARTERS = {"pose_hg_train": (2, 2, 4), "pytorch_pose": (2, 4, 4)}
+
+
+def _conv(features: int, size: int, dtype: DTypeLike | None, name: str, stride: int = 1) -> nn.Conv:
+    padding = size // 2  # 'SAME' would pad the strided convolution by (2, 3), Torch by (3, 3)
+    init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # as `initial_value`
+    return nn.Conv(
+        features, (size, size), stride, padding, dtype=dtype, kernel_init=init, name=name
+    )
+
+
+def _norm_relu(x: jax.Array, train: bool, dtype: DTypeLike | None, name: str) -> jax.Array:
+    # Flax reduces in float32 at least, whatever `dtype` is, and keeps float64 in float64.
+    norm = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
+    return nn.relu(norm(x))
+
+
+def _max_pool(x: jax.Array) -> jax.Array:
+    # ONNX exporters only understand `window_shape` as a keyword.
+    return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
+
+
+def _upsample_nearest(x: jax.Array) -> jax.Array:
+    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+
+
+class Residual(nn.Module):
+    """Pre-activation bottleneck of pose-hg-train's Residual.lua, [B,h,w,C] -> [B,h,w,features]."""
+
+    features: int
+    dtype: DTypeLike | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Three convolutions behind BatchNorm and ReLU, plus the input or its 1x1 projection."""
+        y = x
+        widths = (self.features // 2, self.features // 2, self.features)
+        for index, (width, size) in enumerate(zip(widths, (1, 3, 1), strict=True), start=1):
+            y = _norm_relu(y, train, self.dtype, f"bn{index}")
+            y = _conv(width, size, self.dtype, f"conv{index}")(y)
+        if x.shape[-1] != self.features:
+            x = _conv(self.features, 1, self.dtype, "skip")(x)
+        return x + y
+
+
+class Residuals(nn.Module):
+    """A chain of `blocks` residuals, [B,h,w,C] -> [B,h,w,features]."""
+
+    blocks: int
+    features: int
+    dtype: DTypeLike | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Unrolled: lax.scan over the blocks makes a training step on the CPU 15 times slower."""
+        for index in range(self.blocks):
+            x = Residual(self.features, self.dtype, name=f"block{index}")(x, train)
+        return x
+
+
+class Stem(nn.Module):
+    """From the image to the resolution of the heat maps, [B,H,W,3] -> [B,H/4,W/4,features]."""
+
+    stem: str
+    features: int
+    dtype: DTypeLike | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Strided 7x7 convolution, residual, pooling, two residuals."""
+        quarter = self.features // 4
+        width1, width2, width3 = (quarter * n for n in STEM_QUARTERS[self.stem])
+        x = _conv(quarter, 7, self.dtype, "conv", stride=2)(x)
+        x = _norm_relu(x, train, self.dtype, "bn")
+        x = Residual(width1, self.dtype, name="res1")(x, train)
+        x = Residual(width2, self.dtype, name="res2")(_max_pool(x), train)
+        return Residual(width3, self.dtype, name="res3")(x, train)
+
+
+class Hourglass(nn.Module):
+    """One hourglass of `depth` levels, [B,h,w,features] -> [B,h,w,features]."""
+
+    blocks: int
+    features: int
+    depth: int
+    dtype: DTypeLike | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Down to the innermost level and back, adding the `up1` branch of every level."""
+
+        def residuals(level: int, branch: str, y: jax.Array) -> jax.Array:
+            name = f"level{level}_{branch}"
+            return Residuals(self.blocks, self.features, self.dtype, name=name)(y, train)
+
+        levels = range(1, self.depth + 1)
+        kept = []
+        for level in levels:
+            kept.append(residuals(level, "up1", x))
+            x = residuals(level, "low1", _max_pool(x))
+        x = residuals(self.depth, "low2", x)
+        for level in reversed(levels):
+            x = kept.pop() + _upsample_nearest(residuals(level, "low3", x))
+        return x
+
+
+class Stack(nn.Module):
+    """[B,h,w,features] -> (heat maps [B,h,w,K], input of the next stack unless `last`)."""
+
+    num_joints: int
+    blocks: int
+    features: int
+    depth: int
+    last: bool
+    dtype: DTypeLike | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
+        """Heat maps are float32, or float64 where computed in it."""
+        sizes = (self.blocks, self.features)
+        y = Hourglass(*sizes, self.depth, self.dtype, name="hourglass")(x, train)
+        y = Residuals(*sizes, self.dtype, name="features")(y, train)
+        y = _conv(self.features, 1, self.dtype, "linear_conv")(y)
+        y = _norm_relu(y, train, self.dtype, "linear_bn")
+        # The maps are never bfloat16: its 8 bits would give ties around the maximum.
+        wide = None if self.dtype is None else jnp.promote_types(self.dtype, jnp.float32)
+        maps = _conv(self.num_joints, 1, wide, "heatmaps")(y)
+        if not self.last:
+            x = x + _conv(self.features, 1, self.dtype, "merge_features")(y)
+            x = x + _conv(self.features, 1, self.dtype, "merge_heatmaps")(maps)
+        return maps, x
+
+
+class StackedHourglass(nn.Module):
+    """`stacks` hourglasses, each refining the heat maps of the one before it.
+
+    Attributes:
+      num_joints: number of heat maps K.
+      stacks: hourglasses in a row, each with its own heat maps.
+      blocks: residuals at every location of an hourglass (`nModules` of pose-hg-train).
+      features: channels of the hourglasses, divisible by 4; the stem has 1/4, then 1/2 of them.
+      depth: levels of an hourglass; the sides of the input are divisible by 4 * 2**depth.
+      stem: 'pose_hg_train' or 'pytorch_pose'.
+      dtype: of the computation; None follows images and parameters (so float64 stays float64).
+        With bfloat16 the parameters, the BatchNorm statistics and the heat maps stay float32.
+
+    Raises:
+      UsageError: an unknown stem or a size without meaning.
+    """
+
+    num_joints: int
+    stacks: int = 2
+    blocks: int = 4
+    features: int = 256
+    depth: int = 4
+    stem: str = "pose_hg_train"
+    dtype: DTypeLike | None = None
+
+    def __post_init__(self) -> None:
+        if self.stem not in STEM_QUARTERS:
+            known = ", ".join(STEM_QUARTERS)
+            raise UsageError(f"StackedHourglass: unknown stem {self.stem!r}; use one of: {known}")
+        sizes = (self.num_joints, self.stacks, self.blocks, self.depth, self.features)
+        if min(sizes) < 1 or self.features % 4:
+            raise UsageError(
+                f"StackedHourglass: num_joints, stacks, blocks, depth, features = {sizes}; "
+                "all must be 1 or more, and features a multiple of 4"
+            )
+        super().__post_init__()
+
+    @property
+    def divisor(self) -> int:
+        """What the sides of the input must be divisible by, in pixels."""
+        return 4 * 2**self.depth
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """Predict heat maps.
+
+        Args:
+          images: floating point [B,H,W,C], H and W divisible by `divisor`; pose-hg-train feeds
+            RGB in 0..1 without subtracting a mean.
+          train: normalise with the statistics of this batch and update the running ones
+            (collection `batch_stats`, which must then be mutable).
+
+        Returns:
+          Heat maps of all stacks [stacks,B,H/4,W/4,K], float32 (float64 where computed in it).
+
+        Raises:
+          UsageError: images of another rank, type or size.
+        """
+        _check_images(images, self.divisor)
+        sizes = (self.num_joints, self.blocks, self.features, self.depth)
+        x = Stem(self.stem, self.features, self.dtype, name="stem")(images, train)
+        maps = []
+        for index in range(self.stacks):
+            last = index + 1 == self.stacks
+            y, x = Stack(*sizes, last, self.dtype, name=f"stack{index}")(x, train)
+            maps.append(y)
+        return jnp.stack(maps)
+
+
+def _check_images(images: jax.Array, divisor: int) -> None:
+    found = f"StackedHourglass: images are {images.dtype} {tuple(images.shape)}"
+    if images.ndim != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
+        raise UsageError(f"{found}; give floating point [batch, height, width, 3]")
+    if images.shape[1] % divisor or images.shape[2] % divisor:
+        raise UsageError(f"{found}; height and width must be divisible by {divisor}: resize or pad")
+
+
+def initial_value(path: str, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    """Starting value of one parameter or BatchNorm statistic, filled on the host.
+
+    Kernels are U(-1/sqrt(fan_in), 1/sqrt(fan_in)), Torch7's default that pose-hg-train trains
+    from. Biases are zero where Torch7 draws them from the same range: most stand before a
+    BatchNorm, which removes any constant, and the path alone does not tell their fan_in.
+
+    Args:
+      path: names joined by '/' without the collection ('stem/conv/kernel', 'stem/bn/mean').
+      shape: of the float32 result; kernels are [height, width, in, out].
+      generator: source of random numbers; only kernels draw from it.
+
+    Raises:
+      ValueError: the path does not end in a name of this network.
+    """
+    match path.rpartition("/")[2]:
+        case "kernel":
+            bound = np.float32(1 / np.sqrt(np.prod(shape[:-1])))
+            return (generator.random(shape, np.float32) * 2 - 1) * bound
+        case "bias" | "mean":
+            return np.zeros(shape, np.float32)
+        case "scale" | "var":
+            return np.ones(shape, np.float32)
+    raise ValueError(f"initial_value: {path!r} names no parameter or statistic of an hourglass")

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: jax.numpy over fixed shapes and masks."""

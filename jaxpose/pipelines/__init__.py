@@ -1,0 +1,1 @@
+"""Whole jobs that the verbs call."""

@@ -1,0 +1,36 @@
+"""What a trained network is compared with: the untrained one, and the mean pose of the box."""
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from jaxpose.evaluation.mean_pose import mean_pose, place_pose
+from jaxpose.tasks.task import Task
+
+# Batches of training people that the mean pose is taken over; it has long settled by then.
+MOST_BATCHES = 100
+
+
+def mean_pose_scores(
+    task: Task,
+    train: Iterable[Mapping[str, Any]],
+    validation: Iterable[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Scores of the training people's mean pose, placed into each validation person's box."""
+    keypoints, boxes = [], []
+    for batch in islice(train, MOST_BATCHES):
+        real = np.asarray(batch["mask"]) > 0
+        # A joint that a data set lacks is no annotation.
+        flags = (
+            np.asarray(batch["keypoints"])[real] * np.asarray(batch["joint_mask"])[real, :, None]
+        )
+        keypoints.append(flags)
+        boxes.append(np.asarray(batch["box_xyxy"])[real])
+    pose = mean_pose(np.concatenate(keypoints), np.concatenate(boxes))
+    evaluator = task.evaluator()
+    for batch in validation:
+        points = place_pose(pose, np.asarray(batch["box_xyxy"]))
+        evaluator.add(batch, {"points": points, "scores": np.ones(points.shape[:2])})
+    return evaluator.result()

@@ -1,0 +1,226 @@
+"""The main job: records -> trained, scored, restorable network."""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jax
+from ml_collections import ConfigDict
+
+from jaxpose.config import to_json
+from jaxpose.errors import PreemptedError
+from jaxpose.pipelines.baselines import mean_pose_scores
+from jaxpose.pipelines.prepare import Records, prepare_records
+from jaxpose.pipelines.scoring import score
+from jaxpose.pipelines.start import check_space, starting_state
+from jaxpose.tasks import make_task
+from jaxpose.training.checkpoint import Checkpoints
+from jaxpose.training.leaves import flatten_tree
+from jaxpose.training.loop import Ledger, Loop, Plan
+from jaxpose.training.metrics import MetricWriter
+from jaxpose.training.optimizer import make_optimizer
+from jaxpose.training.sharding import (
+    abstract,
+    data_mesh,
+    distributed_start,
+    local_rows,
+    put_batch,
+    replicate,
+    replicated,
+)
+from jaxpose.training.state import TrainState, variables
+from jaxpose.training.step import abstract_batch, make_predict_step, make_train_step
+from jaxpose.training.stop import StopRequest, Watchdog, run_interruptible
+from jaxpose.training.workdir import open_workdir, write_atomic
+
+
+def default_workdir(config_file: str) -> str:
+    """`runs/<config name>` for a config file's path."""
+    return str(Path("runs") / Path(config_file).stem)
+
+
+def train(config: ConfigDict, workdir: str) -> dict[str, float]:
+    """Train, or resume, the run of a config in a folder; returns the last evaluation's metrics.
+
+    Raises:
+      UsageError, DataError, CheckpointError: what the user can mend.
+      PreemptedError: a signal came; the state is saved and the same call resumes.
+    """
+    distributed_start(config.distributed)
+    with open_workdir(workdir, primary=jax.process_index() == 0) as folder:
+        device = jax.devices()[0]
+        say(f"jax {jax.__version__}, {jax.device_count()} x {device.device_kind}")
+        records = prepare_records(config, Path(folder))
+        with StopRequest() as stop, Watchdog(config.watchdog_seconds) as watchdog:
+            return Job(records, Path(folder), stop).run(watchdog)
+
+
+def say(text: str) -> None:
+    """Print on process 0."""
+    if jax.process_index() == 0:
+        print(text, flush=True)
+
+
+class Job:
+    """One run: its config, data, devices, files, and the way it is asked to stop."""
+
+    def __init__(self, records: Records, folder: Path, stop: StopRequest) -> None:
+        self.records, self.folder, self.stop = records, folder, stop
+        self.config = records.config
+        self.primary = jax.process_index() == 0
+        self.task = make_task(self.config)
+        self.mesh = data_mesh()
+        for rows in (self.config.batch_size, self.config.eval.batch_size):
+            local_rows(self.mesh, rows)  # fails now rather than after the first compilation
+        self.put = partial(put_batch, self.mesh, names=self.task.example)
+        self.predict = make_predict_step(self.task, self.mesh)
+        self.plan = make_plan(self.config, records.steps_per_epoch)
+        self.optimizer, self.schedule, self.words = make_optimizer(
+            self.config.optimizer, records.steps_per_epoch
+        )
+        self.key = jax.device_put(jax.random.key(self.config.seed), replicated(self.mesh))
+        self.last: dict[str, float] = {}
+
+    def run(self, watchdog: Watchdog) -> dict[str, float]:
+        """Start or resume, train to the end, report."""
+        keep = self.config.checkpoint
+        with Checkpoints(self.folder / "checkpoints", keep.max_to_keep, keep.best) as checkpoints:
+            host_state, start = starting_state(self.config, self.task, self.optimizer, checkpoints)
+            self._announce(host_state)
+            writer = MetricWriter(self.folder, resume_step=start, primary=self.primary)
+            with writer:
+                self._train(replicate(self.mesh, host_state), start, checkpoints, writer, watchdog)
+        for line in report_lines(self.folder, self.last):
+            say(line)
+        return self.last
+
+    def _train(
+        self,
+        state: TrainState,
+        start: int,
+        checkpoints: Checkpoints,
+        writer: MetricWriter,
+        watchdog: Watchdog,
+    ) -> None:
+        try:
+            if start == 0 and self.config.compare_baselines:
+                self._score_baselines(state)
+            step = self._compile(state)
+        except PreemptedError:
+            if checkpoints.latest_step() != start:
+                checkpoints.save(start, flatten_tree(state), {"step": start})
+            checkpoints.wait()
+            raise PreemptedError(
+                f"stopped by {self.stop.reason} before training; step {start} is saved"
+            ) from None
+        loop = Loop(
+            plan=self.plan,
+            step=step,
+            put=self.put,
+            evaluate=partial(self.evaluate, writer),
+            checkpoints=checkpoints,
+            writer=writer,
+            stop=self.stop,
+            key=self.key,
+            ledger=Ledger(self.folder, self.config.non_finite, self.config.non_finite_budget),
+            watchdog=watchdog,
+        )
+        with closing(self.records.train(start)) as batches:
+            state = loop.run(state, start, batches)
+        if not self.last:  # resumed at the end: nothing was left to train
+            self.evaluate(writer, state, self.plan.total)
+
+    def _compile(self, state: TrainState) -> Callable[..., Any]:
+        step = make_train_step(
+            self.task,
+            self.optimizer,
+            self.schedule,
+            self.mesh,
+            ema_decay=self.config.ema_decay,
+        )
+        whole = replicated(self.mesh)
+        shapes = (
+            abstract(state, whole),
+            abstract_batch(self.task, self.config.batch_size, self.mesh),
+            jax.ShapeDtypeStruct(self.key.shape, self.key.dtype, sharding=whole),
+        )
+        say("compiling the training step")
+        return run_interruptible(lambda: step.lower(*shapes).compile(), self.stop)
+
+    def evaluate(
+        self, writer: MetricWriter | None, state: TrainState, step: int
+    ) -> dict[str, float]:
+        """Scores of the validation split, with EMA weights where the run keeps them."""
+
+        def interrupted() -> None:
+            if self.stop.requested():
+                raise PreemptedError(
+                    f"stopped by {self.stop.reason} during evaluation; step {step} is saved"
+                )
+
+        weights = variables(state, ema=True)
+        batches = self.records.validation()
+        result, sheet = score(self.task, self.predict, weights, batches, self.put, interrupted)
+        if sheet is not None and writer is not None and self.primary:
+            writer.image(step, "eval/predictions", sheet)
+            path = self.folder / "pictures" / f"predictions_{step:07d}.png"
+            path.parent.mkdir(exist_ok=True)
+            cv2.imwrite(str(path), sheet[..., ::-1])
+        self.last = {name: float(value) for name, value in result.items()}
+        return self.last
+
+    def _score_baselines(self, state: TrainState) -> None:
+        say("scoring the untrained network and the mean pose of the box")
+        people = self.records.people(self.records.train_sets[0], self.config.data.train_split)
+        scores = {
+            "untrained": self.evaluate(None, state, 0),
+            "mean pose": mean_pose_scores(self.task, people, self.records.validation()),
+        }
+        if self.primary:
+            write_atomic(self.folder / "baselines.json", json.dumps(scores, indent=2))
+
+    def _announce(self, state: TrainState) -> None:
+        if self.primary:
+            check_space(self.folder, state, self.config.checkpoint.max_to_keep)
+            write_atomic(self.folder / "config.json", to_json(self.config))
+        count = sum(leaf.size for leaf in state.params.values())
+        say(f"{self.task.name} network, {self.task.skeleton.size} joints, {count:,} parameters")
+        say(self.records.describe())
+        epoch = self.records.steps_per_epoch
+        steps = f"{self.plan.total} steps of {self.config.batch_size}, {epoch:.1f} an epoch"
+        say(f"{steps}; {self.words}")
+
+
+def make_plan(config: ConfigDict, steps_per_epoch: float) -> Plan:
+    """When to log, evaluate and save, in steps; an entry in steps goes before one in epochs."""
+
+    def steps(part: ConfigDict) -> int:
+        return part.every_steps or round(part.every_epochs * steps_per_epoch)
+
+    return Plan(
+        total=config.steps or max(1, round(config.epochs * steps_per_epoch)),
+        log_every=config.log_every,
+        eval_every=steps(config.eval),
+        save_every=steps(config.checkpoint),
+    )
+
+
+def report_lines(folder: Path, metrics: Mapping[str, float]) -> list[str]:
+    """The closing lines of a run: its scores beside the baselines', and where things are."""
+    titles = {"pckh": "PCKh@0.5", "oks_ap": "OKS AP", "pck": "PCK@0.2 of the person box"}
+    name = next((name for name in titles if name in metrics), None)
+    lines = []
+    if name is not None:
+        rows: dict[str, Mapping[str, float]] = {"trained": metrics}
+        if (folder / "baselines.json").exists():
+            rows = json.loads((folder / "baselines.json").read_text()) | rows
+        people = int(metrics["people"])
+        lines.append(f"{titles[name]} on {people} people of the validation split:")
+        lines += [f"  {label:10s} {scores[name]:6.2f}" for label, scores in rows.items()]
+    lines.append(f"checkpoints, metrics.jsonl, TensorBoard events and pictures are in {folder}")
+    lines.append(f"score it again: python -m jaxpose.evaluate --workdir={folder}")
+    return lines

@@ -1,0 +1,1 @@
+"""Step, state, checkpoint and loop; knows Task and TrainState, no concrete task."""

@@ -1,0 +1,101 @@
+"""A tiny source in COCO's format, and data sets built from it in both formats."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from jaxpose.annotations.coco import write_coco_keypoints
+from jaxpose.annotations.schema import AnnotationSet, Frame, Person
+from jaxpose.data.build import build
+from jaxpose.skeletons import COCO, LSP, Skeleton
+
+CANVAS = 64
+SHARD_RECORDS = 5
+
+
+@dataclass(frozen=True)
+class Built:
+    """Folders of two data sets, by format."""
+
+    records: tuple[Path, Path]
+    shards: tuple[Path, Path]
+
+    def of(self, source: str) -> tuple[Path, Path]:
+        return self.records if source == "records" else self.shards
+
+
+def _person(rng: np.random.Generator, skeleton: Skeleton, size: tuple[int, int]) -> Person:
+    low, high = np.array([4.0, 4.0]), np.array(size) - 5.0
+    xy = np.round(rng.uniform(low, high, (skeleton.size, 2)), 2)
+    seen = rng.integers(0, 3, skeleton.size)
+    seen[0] = 2
+    keypoints = np.where(seen[:, None] > 0, np.column_stack([xy, seen]), 0.0)
+    box = np.array([2.0, 2.0, size[0] - 3.0, size[1] - 3.0])
+    return Person(keypoints=keypoints, box_xyxy=box, area=float(rng.integers(100, 900)))
+
+
+def _photo(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    small = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
+
+
+def write_source(
+    folder: Path, skeleton: Skeleton, train: int, validation: int, seed: int = 0
+) -> Path:
+    """A COCO-format source: images/ and annotations/person_keypoints_{train,val}.json."""
+    rng = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True)
+    number = 0
+    for split, count in (("train", train), ("val", validation)):
+        frames = []
+        for _ in range(count):
+            number += 1
+            size = (int(rng.integers(40, 120)), int(rng.integers(40, 120)))
+            name = f"{number:06d}.jpg"
+            cv2.imwrite(str(folder / "images" / name), _photo(rng, size))
+            persons = tuple(_person(rng, skeleton, size) for _ in range(1 + number % 2))
+            frames.append(Frame(name, str(number), size[0], size[1], persons=persons))
+        path = folder / "annotations" / f"person_keypoints_{split}.json"
+        write_coco_keypoints(path, AnnotationSet(skeleton, tuple(frames)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_source() -> Callable[..., Path]:
+    return write_source
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 + 7 images with 1 or 2 persons of COCO's 17 joints each."""
+    return write_source(tmp_path_factory.mktemp("source") / "coco", COCO, 24, 7)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_shards() -> Iterator[None]:
+    """Shards of a few records instead of 32 MiB, so that tiny sets have several."""
+    with pytest.MonkeyPatch.context() as patch:
+        size = int(0.4 * CANVAS**2 * SHARD_RECORDS)
+        patch.setattr("jaxpose.data.records._SHARD_BYTES", size)
+        yield
+
+
+@pytest.fixture(scope="session")
+def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """`coco_keypoints` and `lspet` (14 joints), built as records and as shards."""
+    other = write_source(tmp_path_factory.mktemp("source") / "lsp", LSP, 13, 4, seed=1)
+    data_dir = tmp_path_factory.mktemp("data")
+    folders = {
+        format: (
+            build("coco_keypoints", source, data_dir, "people", CANVAS, format, progress=False),
+            build(
+                "coco_keypoints", other, data_dir, "people", CANVAS, format, "lspet", progress=False
+            ),
+        )
+        for format in ("records", "shards")
+    }
+    return Built(folders["records"], folders["shards"])

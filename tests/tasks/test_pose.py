@@ -1,0 +1,250 @@
+"""The pose task: geometry of augmentation, targets, loss, decoding back to source pixels."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+
+from jaxpose.config import pose_config
+from jaxpose.ops import affine
+from jaxpose.skeletons import POSETRACK17
+from jaxpose.tasks import pose
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+SIZE = (96, 128)
+CANVAS = 160
+JOINTS = POSETRACK17.size
+CALM = {
+    "scale": 0.0,
+    "rotation": 0.0,
+    "rotation_probability": 0.0,
+    "flip_probability": 0.0,
+    "color": 0.0,
+}
+COMMON = {"size": SIZE, "mean": (0.0, 0.0, 0.0), "flip_order": POSETRACK17.flip_order}
+
+
+def dotted_batch(rows=3, seed=0):
+    """Black canvases with one 5x5 white dot at the first joint of each person."""
+    rng = np.random.default_rng(seed)
+    matrix = np.tile(np.array([[0.5, 0, 30], [0, 0.5, 20]], np.float32), (rows, 1, 1))
+    points = rng.uniform(60, 180, (rows, JOINTS, 2)).round()
+    image = np.zeros((rows, CANVAS, CANVAS, 3), np.uint8)
+    for row in range(rows):
+        x, y = np.rint(matrix[row] @ np.append(points[row, 0], 1)).astype(int)
+        image[row, y - 2 : y + 3, x - 2 : x + 3] = 255
+    keypoints = np.concatenate([points, np.full((rows, JOINTS, 1), 2)], -1).astype(np.float32)
+    return {
+        "image": image,
+        "matrix": matrix,
+        "keypoints": keypoints,
+        "joint_mask": np.ones((rows, JOINTS), np.float32),
+        "center": np.full((rows, 2), 120, np.float32),
+        "scale": np.full(rows, 1.0, np.float32),
+        "mask": np.ones(rows, np.float32),
+    }
+
+
+def centroid(image):
+    weights = np.asarray(image)[..., 0]
+    y, x = np.mgrid[: weights.shape[0], : weights.shape[1]]
+    return np.array([(weights * x).sum(), (weights * y).sum()]) / weights.sum()
+
+
+@pytest.mark.parametrize("rotation", [0.0, 30.0])
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_joints_follow_the_pixels(rotation, flip):
+    options = CALM | {"rotation": rotation, "rotation_probability": 1.0, "flip_probability": flip}
+    batch = dotted_batch()
+    inputs = pose.augment(jax.random.key(1), batch, options=options, **COMMON)
+    assert inputs["image"].shape == (3, *SIZE, 3)
+    first = int(POSETRACK17.flip_order[0]) if flip else 0  # the dot's joint changes sides
+    for row in range(3):
+        point = np.asarray(inputs["points"][row, first])
+        np.testing.assert_allclose(centroid(inputs["image"][row]), point, atol=0.75)
+
+
+def test_without_augmentation_the_crop_is_the_crop_matrix():
+    batch = dotted_batch()
+    inputs = pose.augment(jax.random.key(0), batch, options=CALM, **COMMON)
+    crop = affine.crop_matrix(batch["center"], batch["scale"], SIZE, np.zeros(3))
+    expected = affine.transform_points(crop, batch["keypoints"][..., :2])
+    np.testing.assert_allclose(inputs["points"], expected, atol=1e-4)
+
+
+def test_flip_swaps_annotations_and_masks():
+    batch = dotted_batch()
+    left = POSETRACK17.joints.index("left_wrist")
+    right = POSETRACK17.joints.index("right_wrist")
+    batch["keypoints"][:, left, 2] = 0
+    batch["joint_mask"][:, right] = 0
+    options = CALM | {"flip_probability": 1.0}
+    inputs = pose.augment(jax.random.key(0), batch, options=options, **COMMON)
+    assert not inputs["annotated"][:, right].any() and inputs["annotated"][:, left].all()
+    assert not inputs["joint_mask"][:, left].any() and inputs["joint_mask"][:, right].all()
+
+
+def test_random_crop_has_the_stated_distribution():
+    rows = 4000
+    batch = {"scale": np.ones(rows, np.float32), "center": np.zeros((rows, 2), np.float32)}
+    options = {"scale": 0.25, "rotation": 30, "rotation_probability": 0.4, "flip_probability": 0.5}
+    crop, flipped = pose.random_crop(jax.random.key(3), batch, options, (200, 200))
+    crop = np.asarray(crop, np.float64)
+    exponent = -np.log2(np.sqrt(np.abs(np.linalg.det(crop[:, :, :2]))))
+    crop[flipped] *= [[-1], [1]]
+    angle = np.rad2deg(np.arctan2(crop[:, 1, 0], crop[:, 0, 0]))
+    assert np.abs(exponent).max() <= 0.5 + 1e-5
+    assert exponent.std() == pytest.approx(0.25 * 0.9595, abs=0.01)  # normal clamped at 2 sigma
+    assert np.abs(angle).max() <= 60 + 1e-3
+    assert (np.abs(angle) > 1e-3).mean() == pytest.approx(0.4, abs=0.03)
+    assert np.asarray(flipped).mean() == pytest.approx(0.5, abs=0.03)
+    turned = angle[np.abs(angle) > 1e-3]
+    assert turned.std() == pytest.approx(30 * 0.9595, abs=1.5)
+
+
+def test_augmentation_is_a_function_of_the_key():
+    options = pose_config().augment.to_dict()
+    batch = dotted_batch()
+    runs = [pose.augment(jax.random.key(k), batch, options=options, **COMMON) for k in (5, 5, 6)]
+    np.testing.assert_array_equal(runs[0]["image"], runs[1]["image"])
+    assert not np.array_equal(runs[0]["points"], runs[2]["points"])
+
+
+def test_masked_mse_equals_the_reference():
+    golden = np.load(GOLDEN / "h_loss.npz")
+    with jax.enable_x64(True):
+        to_nhwc = (0, 2, 3, 1)
+        outputs = jnp.asarray(golden["loss_out"].astype(np.float64).transpose(to_nhwc))
+        targets = jnp.asarray(golden["target"].astype(np.float64).transpose(to_nhwc))
+        plain = pose.masked_mse(outputs[None], targets, jnp.ones((3, 16)))
+        np.testing.assert_allclose(plain[0], golden["loss_plain_mse"], rtol=1e-6)
+        # JointsMSELoss multiplies maps by the weight, halves, and divides by all joints.
+        weights = jnp.asarray(golden["loss_weight"][..., 0])
+        weighted = pose.masked_mse(outputs[None], targets, weights)[0]
+        np.testing.assert_allclose(
+            weighted * weights.sum() / weights.size / 2,
+            golden["loss_bearpaw_JointsMSE"],
+            rtol=1e-6,
+        )
+
+
+def targets_batch(rows=2):
+    rng = np.random.default_rng(1)
+    return {
+        "points": jnp.asarray(rng.uniform(8, 88, (rows, JOINTS, 2)), jnp.float32),
+        "annotated": jnp.ones((rows, JOINTS), bool),
+        "joint_mask": jnp.ones((rows, JOINTS)),
+        "mask": jnp.ones(rows),
+    }
+
+
+def loss_gradient(batch, **options):
+    outputs = jnp.ones((2, 2, 24, 32, JOINTS))
+    options = {"sigma": 1.0, "zero_map_for_missing": False} | options
+    return jax.grad(lambda o: pose.loss(o, batch, **options)[0])(outputs)
+
+
+def test_unannotated_and_missing_joints_and_padding_pull_nothing():
+    batch = targets_batch()
+    batch["annotated"] = batch["annotated"].at[0, 3].set(False)
+    batch["joint_mask"] = batch["joint_mask"].at[:, 5].set(0)
+    batch["mask"] = batch["mask"].at[1].set(0)
+    gradient = loss_gradient(batch)
+    pulled = np.asarray(jnp.abs(gradient).sum((0, 2, 3)) > 0)
+    expected = np.ones((2, JOINTS), bool)
+    expected[0, 3] = expected[:, 5] = expected[1] = False
+    np.testing.assert_array_equal(pulled, expected)
+
+
+def test_zero_map_for_missing_pulls_unannotated_joints_to_zero_but_not_lacking_ones():
+    batch = targets_batch()
+    batch["annotated"] = batch["annotated"].at[0, 3].set(False)
+    batch["joint_mask"] = batch["joint_mask"].at[:, 5].set(0)
+    gradient = loss_gradient(batch, zero_map_for_missing=True)
+    assert (np.asarray(gradient[:, 0, ..., 3]) > 0).all()
+    assert not np.asarray(gradient[..., 5]).any()
+
+
+def test_loss_is_the_sum_over_stacks_and_ignores_how_many_joints_are_missing():
+    batch = targets_batch()
+    outputs = jnp.zeros((2, 2, 24, 32, JOINTS))
+    total, parts = pose.loss(outputs, batch, sigma=1.0, zero_map_for_missing=False)
+    assert set(parts) == {"heatmap_mse_stack0", "heatmap_mse_stack1"}
+    np.testing.assert_allclose(total, sum(parts.values()), rtol=1e-6)
+    half = batch | {"joint_mask": batch["joint_mask"].at[:, 7:].set(0)}
+    fewer, _ = pose.loss(outputs, half, sigma=1.0, zero_map_for_missing=False)
+    # All patches lie inside, so every map has the same error against zeros.
+    np.testing.assert_allclose(fewer, total, rtol=1e-4)
+    none, _ = pose.loss(
+        outputs, batch | {"mask": jnp.zeros(2)}, sigma=1.0, zero_map_for_missing=False
+    )
+    assert none == 0
+
+
+class Marks:
+    """Stands for a network: the map of joint j is bright where the input's red channel is."""
+
+    def apply(self, variables, images):
+        red = images[..., 0]
+        rows, height, width = red.shape
+        maps = red.reshape(rows, height // 4, 4, width // 4, 4).mean((2, 4))
+        one = jnp.zeros((1, 1, 1, JOINTS)).at[..., 0].set(1)
+        return (maps[..., None] * one)[None]
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_predicted_points_come_back_in_source_pixels(flip_test):
+    batch = dotted_batch(rows=4, seed=2)
+    # With the flip test, the mirrored pass fills the other side's joint; make the joint central.
+    order = np.arange(JOINTS)
+    found = pose.predict(
+        {},
+        batch,
+        model=Marks(),
+        size=SIZE,
+        mean=(0.0, 0.0, 0.0),
+        flip_order=order,
+        flip_test=flip_test,
+    )
+    np.testing.assert_allclose(
+        found["points"][:, 0], batch["keypoints"][:, 0, :2], atol=200 / 96 * 2.5
+    )
+    assert (np.asarray(found["scores"][:, 0]) > 0.1).all()
+
+
+def test_flip_test_is_symmetric():
+    batch = dotted_batch(rows=2, seed=4)
+    maps = pose.predict_heatmaps(
+        {},
+        pose.crop_images(batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE),
+        model=Marks(),
+        flip_order=np.arange(JOINTS),
+        flip_test=True,
+    )
+    plain = pose.predict_heatmaps(
+        {},
+        pose.crop_images(batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE),
+        model=Marks(),
+        flip_order=np.arange(JOINTS),
+        flip_test=False,
+    )
+    # `Marks` treats both mirrorings alike, so averaging must change nothing.
+    np.testing.assert_allclose(maps, plain, atol=1e-6)
+
+
+def test_predict_images_takes_the_whole_image_as_the_crop():
+    image = np.zeros((1, 120, 80, 3), np.uint8)
+    image[0, 58:63, 28:33] = 255
+    found = pose.predict_images(
+        {},
+        image,
+        model=Marks(),
+        size=(64, 64),
+        mean=(0.0, 0.0, 0.0),
+        flip_order=np.arange(JOINTS),
+        flip_test=False,
+    )
+    np.testing.assert_allclose(found["points"][0, 0], [30, 60], atol=4)

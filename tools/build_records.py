@@ -1,0 +1,80 @@
+"""Convert a data set into records: python tools/build_records.py coco_keypoints --source=FOLDER.
+
+Data sets: mpii, posetrack17, posetrack18, coco_keypoints (or any set in its format, with --name)
+and synthetic, which needs no source. Does nothing where the same source is built already.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from jaxpose.errors import UsageError, run_main
+
+if TYPE_CHECKING:
+    from jaxpose.data.sources import Source
+
+_SOURCE = flags.DEFINE_string("source", None, "Folder of the original files.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir",
+    os.environ.get("JAXPOSE_DATA", "~/jaxpose_data"),
+    "Where built data sets lie; default from JAXPOSE_DATA.",
+)
+_CONFIG = flags.DEFINE_string("config", "people", "people (one person a record) or images.")
+_CANVAS = flags.DEFINE_integer("canvas", 512, "Side of the canvas in px.")
+_FORMAT = flags.DEFINE_string("format", "records", "records (TFRecord) or shards (npz).")
+_NAME = flags.DEFINE_string("name", None, "Store under this name instead of the data set's.")
+_SKIP_BAD = flags.DEFINE_integer("skip_bad", 0, "Records that may be refused (rejects.jsonl).")
+_ALLOW_MISSING = flags.DEFINE_integer("allow_missing", 0, "Images that may be missing.")
+_TRAIN = flags.DEFINE_string("train", None, "Annotation file or folder of the training split.")
+_VALIDATION = flags.DEFINE_string("validation", None, "The same of the validation split.")
+_IMAGES = flags.DEFINE_string("images", None, "Folder that the image names refer to.")
+_VAL_LIST = flags.DEFINE_string("val_list", None, "File that names MPII's validation images.")
+_VERIFY = flags.DEFINE_bool("verify", False, "Read every byte of the built set and check it.")
+_PROGRESS = flags.DEFINE_bool("progress", True, "Show a progress bar.")
+
+
+def main(argv: list[str]) -> None:
+    """Build, report what was built, and verify it if asked to."""
+    if len(argv) != 2:
+        raise UsageError(f"expected one data set name, got {argv[1:]} (see --help)")
+    from jaxpose.data.build import build
+    from jaxpose.data.manifest import read_manifest
+    from jaxpose.data.verify import verify
+
+    folder = build(
+        dataset=argv[1],
+        source=_source(),
+        data_dir=_DATA_DIR.value,
+        config=_CONFIG.value,
+        canvas=_CANVAS.value,
+        format=_FORMAT.value,
+        name=_NAME.value,
+        skip_bad=_SKIP_BAD.value,
+        allow_missing=_ALLOW_MISSING.value,
+        progress=_PROGRESS.value,
+    )
+    manifest = verify(folder) if _VERIFY.value else read_manifest(folder)
+    for name, split in manifest.splits.items():
+        size = sum(shard.bytes for shard in split.shards) / 1e6
+        print(f"{name}: {split.records} records, {len(split.shards)} shards, {size:.1f} MB")
+    for note in manifest.notes:
+        print(f"note: {note}")
+    print(f"{'verified' if _VERIFY.value else 'built'}: {folder}")
+
+
+def _source() -> "Source | None":
+    from jaxpose.data.sources import Source
+
+    named = {"train": _TRAIN, "validation": _VALIDATION, "images": _IMAGES, "val_list": _VAL_LIST}
+    paths = {part: Path(flag.value).expanduser() for part, flag in named.items() if flag.value}
+    if _SOURCE.value is None:
+        if paths:
+            raise UsageError(f"--{next(iter(paths))} needs --source, the data set's folder")
+        return None
+    return Source(Path(_SOURCE.value).expanduser(), **paths)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,204 @@
+"""Hurt training runs on purpose and count: kills, signals, flipped bits; one table at the end.
+
+python tools/fault_campaign.py --kills=20 --flips=40 --signals=3
+
+Every run is the real command in a child process, on drawn people with a tiny network. After each
+kill the same command is started again, until the run is through; then every array of its last
+checkpoint is compared with that of a run that nobody touched.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from jaxpose.errors import JaxposeError, run_main
+from jaxpose.training.checkpoint import Checkpoints
+
+_KILLS = flags.DEFINE_integer("kills", 20, "kill -9 at this many random moments.")
+_SIGNALS = flags.DEFINE_integer("signals", 2, "SIGTERM this often in each phase.")
+_FLIPS = flags.DEFINE_integer("flips", 40, "Single bits to flip in array data.")
+_STEPS = flags.DEFINE_integer("steps", 60, "Training steps of a run.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the moments and bits.")
+_FOLDER = flags.DEFINE_string("folder", None, "Where the runs go; a temporary folder without.")
+CONFIG = "configs/quickstart.py:smoke"
+
+
+def command(workdir: Path, data: Path, steps: int) -> list[str]:
+    """The training command of the campaign."""
+    small = ["model.features=16", "model.depth=2", "input_size=(64,64)", "batch_size=4"]
+    small += [f"steps={steps}", "checkpoint.every_steps=3", "eval.every_steps=20", "log_every=5"]
+    small += [f"data.dir={data}", "compare_baselines=False"]
+    overrides = [f"--config.{text}" for text in small]
+    verb = [sys.executable, "-m", "jaxpose.train", f"--config={CONFIG}"]
+    return [*verb, f"--workdir={workdir}", *overrides]
+
+
+def start(workdir: Path, data: Path, steps: int) -> subprocess.Popen[bytes]:
+    """A run in the background, its output appended to a log beside its workdir."""
+    with open(f"{workdir}.log", "ab") as log:
+        return subprocess.Popen(command(workdir, data, steps), stdout=log, stderr=log)
+
+
+def order_of(workdir: Path) -> list[dict[str, object]]:
+    """The losses as logged, a fingerprint of the records' order."""
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [{"step": r["step"], "loss": r["train/loss"]} for r in rows if "train/loss" in r]
+
+
+def differences(one: Path, other: Path, step: int) -> list[str]:
+    """Names of arrays that differ between the checkpoints of two runs, bit for bit."""
+    loaded = []
+    for workdir in (one, other):
+        with Checkpoints(workdir / "checkpoints") as checkpoints:
+            found = checkpoints.restore(step)
+        assert found is not None
+        loaded.append(found.arrays)
+    names = sorted(set(loaded[0]) ^ set(loaded[1]))
+    for name in set(loaded[0]) & set(loaded[1]):
+        a, b = loaded[0][name], loaded[1][name]
+        if a.dtype != b.dtype or a.shape != b.shape or a.tobytes() != b.tobytes():
+            names.append(name)
+    return names
+
+
+def kill_campaign(folder: Path, data: Path, reference: Path, rng: random.Random) -> dict[str, int]:
+    """kill -9 at random moments of the run's life, restarted with the same command each time."""
+    workdir, kills, failed = folder / "killed", 0, 0
+    begun = time.monotonic()
+    subprocess.run(command(folder / "timed", data, _STEPS.value), check=True, capture_output=True)
+    whole = time.monotonic() - begun
+    while kills < _KILLS.value:
+        child = start(workdir, data, _STEPS.value)
+        try:
+            code = child.wait(timeout=rng.uniform(0.05, whole))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            kills += 1
+            print(f"kill {kills}: newest step {newest(workdir)}", flush=True)
+            continue
+        if code != 0:
+            failed += 1
+            print(f"a resume failed with code {code}, see {workdir}.log")
+        # It came through before the kill: keep the count honest by starting a new life.
+        if code == 0:
+            compare(reference, workdir)
+            workdir = folder / f"killed{kills}"
+    while (code := start(workdir, data, _STEPS.value).wait()) != 0:
+        failed += 1
+        if failed > 3:
+            break
+    differing = compare(reference, workdir)
+    return {"kills": kills, "failed resumes": failed, "arrays that differ": len(differing)}
+
+
+def compare(reference: Path, workdir: Path) -> list[str]:
+    """Differences in arrays and in the logged losses; printed, and returned."""
+    differing = differences(reference, workdir, _STEPS.value)
+    if order_of(reference) != order_of(workdir):
+        differing.append("logged losses")
+    print(f"{workdir.name}: {len(differing)} differences from the untouched run", flush=True)
+    return differing
+
+
+def newest(workdir: Path) -> int:
+    """Newest finished step, -1 before the first."""
+    folder = workdir / "checkpoints"
+    names = [p.name for p in folder.glob("*")] if folder.exists() else []
+    return max((int(name) for name in names if name.isdecimal()), default=-1)
+
+
+def signal_campaign(folder: Path, data: Path) -> dict[str, int]:
+    """SIGTERM while compiling, in a step and in an evaluation; each must save and exit with 75."""
+    saved, asked, slowest = 0, 0, 0.0
+    # The phase is read off the console, so that the signal comes where it is meant to.
+    phases = {"compile": "compiling the training step", "step": "loss", "evaluation": "eval/"}
+    for phase, sign in phases.items():
+        for number in range(_SIGNALS.value):
+            workdir = folder / f"term_{phase}_{number}"
+            child = start(workdir, data, 10_000)
+            log = Path(f"{workdir}.log")
+            while sign not in log.read_text(errors="replace") and child.poll() is None:
+                time.sleep(0.02)
+            begun = time.monotonic()
+            child.send_signal(signal.SIGTERM)
+            code = child.wait()
+            slowest = max(slowest, time.monotonic() - begun)
+            asked += 1
+            saved += code == 75 and newest(workdir) >= 0
+            print(f"SIGTERM in {phase}: code {code}, step {newest(workdir)} saved", flush=True)
+    return {"SIGTERMs": asked, "saved": saved, "slowest exit, ms": round(1000 * slowest)}
+
+
+def flip_bit(checkpoints: Path, step: int, rng: random.Random) -> Path:
+    """Flip one random bit of the array data of a step; returns the file."""
+    files = [p for p in (checkpoints / str(step) / "state").rglob("*") if p.parent.name == "d"]
+    path = rng.choices(files, weights=[p.stat().st_size for p in files])[0]
+    place = rng.randrange(path.stat().st_size)
+    with open(path, "r+b") as file:
+        file.seek(place)
+        byte = file.read(1)[0]
+        file.seek(place)
+        file.write(bytes([byte ^ 1 << rng.randrange(8)]))
+    return path
+
+
+def flip_campaign(folder: Path, reference: Path, rng: random.Random) -> dict[str, int]:
+    """Flip single bits of the newest step; a restore must take the one before it, unharmed."""
+    with Checkpoints(reference / "checkpoints") as checkpoints:
+        newest_step, before = checkpoints.steps()[-1], checkpoints.steps()[-2]
+        good = checkpoints.restore(before)
+    assert good is not None
+    detected, wrong = 0, 0
+    for number in range(_FLIPS.value):
+        damaged = folder / f"flipped{number}"
+        shutil.copytree(reference / "checkpoints", damaged)
+        flip_bit(damaged, newest_step, rng)
+        with Checkpoints(damaged) as checkpoints:
+            found = checkpoints.restore()
+        assert found is not None
+        detected += found.step == before
+        same = all(np.array_equal(found.arrays[name], good.arrays[name]) for name in good.arrays)
+        wrong += not same
+        shutil.rmtree(damaged)
+    return {"bits flipped": _FLIPS.value, "detected": detected, "wrong weights loaded": wrong}
+
+
+def main(argv: list[str]) -> None:
+    """Run the campaigns and print one table."""
+    del argv
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    folder = Path(_FOLDER.value or tempfile.mkdtemp(prefix="fault_campaign_"))
+    folder.mkdir(parents=True, exist_ok=True)
+    rng, data = random.Random(_SEED.value), folder / "data"
+    reference = folder / "reference"
+    subprocess.run(command(reference, data, _STEPS.value), check=True, capture_output=True)
+    table = {}
+    if _KILLS.value:
+        table |= kill_campaign(folder, data, reference, rng)
+    if _SIGNALS.value:
+        table |= signal_campaign(folder, data)
+    if _FLIPS.value:
+        table |= flip_campaign(folder, reference, rng)
+    for name, value in table.items():
+        print(f"{name:24s} {value}")
+    bad = table.get("failed resumes", 0) + table.get("arrays that differ", 0)
+    bad += table.get("SIGTERMs", 0) - table.get("saved", 0)
+    bad += table.get("bits flipped", 0) - table.get("detected", 0)
+    if bad:
+        raise JaxposeError(f"{bad} faults were not survived; runs are in {folder}")
+
+
+if __name__ == "__main__":
+    run_main(main)
