@@ -6,6 +6,7 @@ what differs. Config files are code: run only those that you trust. Checkpoints 
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -191,3 +192,21 @@ def _tuples(value: Any) -> Any:
 def define_config_flag() -> flags.FlagHolder:
     """Define `--config=FILE.py[:variant]` with `--config.field=value` overrides."""
     return config_flags.DEFINE_config_file("config", None, "Configuration file.", lock_config=True)
+
+
+def loaded_config(holder: flags.FlagHolder) -> tuple[ConfigDict, str]:
+    """The config of a parsed `--config` flag, and its file name without folder and ending.
+
+    Raises:
+      UsageError: the flag is missing or its file cannot be read.
+    """
+    try:
+        config = holder.value
+        if config is not None:
+            config.is_locked  # noqa: B018  a file that failed to load raises only when looked at
+    except OSError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UsageError(f"--config: {reason}") from error
+    if config is None:
+        raise UsageError("--config=FILE is missing, for example --config=configs/quickstart.py")
+    return config, Path(flags.FLAGS[holder.name].config_filename).stem

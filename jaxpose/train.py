@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxpose.config import define_config_flag
+from jaxpose.config import define_config_flag, loaded_config
 from jaxpose.errors import UsageError, run_main
 
 _CONFIG = define_config_flag()
@@ -13,14 +13,12 @@ _WORKDIR = flags.DEFINE_string(
 
 def main(argv: list[str]) -> None:
     """Flags -> one call."""
-    from jaxpose.pipelines.train import default_workdir, train
+    from jaxpose.pipelines.train import train
 
     if len(argv) > 1:
         raise UsageError(f"unexpected argument {argv[1]!r}; flags start with --")
-    if _CONFIG.value is None:
-        raise UsageError("--config=FILE is missing, for example --config=configs/quickstart.py")
-    config_file = flags.FLAGS["config"].config_filename
-    train(_CONFIG.value, _WORKDIR.value or default_workdir(config_file))
+    config, name = loaded_config(_CONFIG)
+    train(config, _WORKDIR.value or f"runs/{name}")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,9 @@ import jax
 import numpy as np
 from absl import flags
 
-from jaxpose.config import define_config_flag
+from jaxpose.config import define_config_flag, loaded_config
 from jaxpose.errors import UsageError, run_main
 from jaxpose.pipelines.prepare import prepare_records
-from jaxpose.pipelines.train import default_workdir
 from jaxpose.tasks import make_task
 from jaxpose.training.sharding import data_mesh, put_batch
 
@@ -24,10 +23,10 @@ _STEP = flags.DEFINE_integer("step", 0, "Training step whose batch is drawn.")
 
 def main(argv: list[str]) -> None:
     """Flags -> one picture."""
-    if len(argv) > 1 or _CONFIG.value is None:
+    if len(argv) > 1:
         raise UsageError("usage: show_batch.py --config=FILE [--step=N] [--output=PNG]")
-    workdir = Path(default_workdir(flags.FLAGS["config"].config_filename))
-    records = prepare_records(_CONFIG.value, workdir)
+    config, name = loaded_config(_CONFIG)
+    records = prepare_records(config, Path("runs") / name)
     task = make_task(records.config)
     batch = put_batch(data_mesh(), next(records.train(_STEP.value)), names=task.example)
     key = jax.random.fold_in(jax.random.key(records.config.seed), _STEP.value)

@@ -82,6 +82,14 @@ def draw_head(
       head: [3, 3] rotation, head axes -> camera axes.
       view: place, size and light of the person.
     """
+    behind = view.project(_nose(body, center, head))[1, 2] < view.project(center)[2]
+    for part in (_draw_nose, _draw_skull) if behind else (_draw_skull, _draw_nose):
+        part(canvas, body, look, center, head, view)
+
+
+def _draw_skull(
+    canvas: np.ndarray, body: Body, look: Look, center: np.ndarray, head: np.ndarray, view: View
+) -> None:
     axes = head_axes(body)
     tilted = view.rotation @ head
     at = view.project(center)[:2]
@@ -101,17 +109,16 @@ def draw_head(
     shaded = np.clip(_paint(look, ball) * shade[..., None], 0, 255)
     patch[inside, :3] = shaded[inside].astype(np.uint8)
     patch[inside, 3] = view.number
-    _draw_nose(canvas, body, look, center, head, view)
+
+
+def _nose(body: Body, center: np.ndarray, head: np.ndarray) -> np.ndarray:
+    """Root and tip of the nose [2, 3]."""
+    return center + np.array([[0.0, 0.0, 0.072], [0.0, -0.08 * body.head, 0.085]]) @ head.T
 
 
 def _draw_nose(
     canvas: np.ndarray, body: Body, look: Look, center: np.ndarray, head: np.ndarray, view: View
 ) -> None:
-    """A small cone toward the nose's tip, unless the head hides it."""
-    tip = center + head @ np.array([0.0, -0.08 * body.head, 0.085])
-    root = center + head @ np.array([0.0, 0.0, 0.072])
-    if view.project(tip)[2] < view.project(center)[2] - 0.005:
-        return
-    at = view.project(np.array([root, tip]))[:, :2]
+    at = view.project(_nose(body, center, head))[:, :2]
     dark = tuple(0.78 * c for c in look.skin)
     fill_hull(canvas, at, view.height * np.array([0.006, 0.011]), (*dark, float(view.number)))

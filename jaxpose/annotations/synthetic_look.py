@@ -48,11 +48,11 @@ def draw_look(rng: np.random.Generator) -> Look:
         second=second,
         trousers=trousers,
         shoes=shoes,
-        sleeve=float(rng.choice((0.0, 0.3, 1.0))),
+        sleeve=float(rng.choice((0.0, 0.3, 0.5, 1.0))),
         leg=float(rng.choice((0.4, 1.0, 1.0))),
         hairline=rng.uniform(0.45, 0.7),
         long_hair=bool(rng.random() < 0.4),
-        bib=bool(rng.random() < 0.6),
+        bib=bool(rng.random() < 0.85),
         backpack=bool(rng.random() < 0.25),
         skirt=bool(rng.random() < 0.15),
     )

@@ -215,9 +215,9 @@ def draw_facing(rng: np.random.Generator, walking: bool) -> float:
     """Draw a yaw in radians: mostly toward the camera, some away from it, some in profile."""
     side = float(rng.choice((-1.0, 1.0)))
     if walking:
-        return side * rng.uniform(0.4, 1.9)
-    middle, spread = ((0.0, 0.5), (np.pi, 0.4), (side * np.pi / 2, 0.3))[
-        rng.choice(3, p=(0.7, 0.2, 0.1))
+        return side * rng.uniform(0.3, 1.6)
+    middle, spread = ((0.0, 0.4), (np.pi, 0.35), (side * np.pi / 2, 0.3))[
+        rng.choice(3, p=(0.78, 0.14, 0.08))
     ]
     return middle + rng.normal(0, spread)
 

@@ -80,7 +80,7 @@ def plan_video(rng: np.random.Generator, frames: int, size: tuple[int, int]) -> 
     occluders = tuple(
         draw_occluder_plan(rng, OVERSAMPLING * a.ground[0], OVERSAMPLING * a.height)
         for a in actors
-        if a.annotated and rng.random() < 0.3
+        if a.annotated and rng.random() < 0.25
     )
     slack = int(0.1 * width) * OVERSAMPLING
     background = draw_background(rng, (OVERSAMPLING * width + slack, OVERSAMPLING * height))
@@ -106,9 +106,9 @@ def plan_video(rng: np.random.Generator, frames: int, size: tuple[int, int]) -> 
 def _draw_actors(rng: np.random.Generator, frames: int, size: tuple[int, int]) -> tuple[Actor, ...]:
     """One to four people side by side, who may cross, and sometimes a bystander behind them."""
     width, height = size
-    count = int(rng.choice(4, p=(0.3, 0.35, 0.22, 0.13))) + 1
+    count = int(rng.choice(4, p=(0.35, 0.35, 0.2, 0.1))) + 1
     tallest = height * (0.74, 0.7, 0.6, 0.52)[count - 1]
-    places = (np.arange(count) + rng.uniform(0.15, 0.85, count)) * width / count
+    places = (np.arange(count) + rng.uniform(0.25, 0.75, count)) * width / count
     actors = []
     for place in places:
         tall = rng.uniform(0.38 * height, tallest)
@@ -129,7 +129,7 @@ def _draw_actor(
     width: int,
     annotated: bool = True,
 ) -> Actor:
-    walking = bool(rng.random() < 0.2)
+    walking = bool(rng.random() < 0.15)
     body, look, time = draw_body(rng), draw_look(rng), np.arange(frames)
     facing = draw_facing(rng, walking)
     if walking:

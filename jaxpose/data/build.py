@@ -162,14 +162,7 @@ def _write_shards(plan: Plan, folder: Path, progress: bool) -> None:
 def finish(
     folder: Path, plan: Plan, format: str, written: Mapping[str, list[tuple[str, int]]]
 ) -> None:
-    """Write rejects.jsonl and the manifest beside shards given as (file name, records).
-
-    Raises:
-      DataError: a split without any record left.
-    """
-    for split, shards in written.items():
-        if not shards:
-            raise DataError(f"{plan.dataset}: every record of split {split} was refused")
+    """Write rejects.jsonl and the manifest beside shards given as (file name, records)."""
     notes = list(plan.notes)
     refused = plan.rejections.rows
     if refused:

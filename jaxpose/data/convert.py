@@ -31,18 +31,22 @@ def convert_split(plan: Plan, split: str, progress: bool = True) -> Iterator[Rec
     """Records of a split, in an order that depends on the source alone.
 
     Raises:
-      DataError: more records are refused than `plan.rejections` allows.
+      DataError: more records are refused than `plan.rejections` allows, or all of them.
     """
     jobs = plan.splits[split]
     bar = tqdm(total=len(jobs), desc=f"{plan.dataset} {split}", unit="img", disable=not progress)
     workers = available_cores()
+    count = 0
     with bar, thread_pool(workers) as pool:
         results = ahead(jobs, lambda job: convert_frame(job, plan), pool, 4 * workers)
         for job, (records, problems) in zip(jobs, results, strict=True):
             bar.update()
             for record, reason in problems:
                 plan.rejections.add(job.path, record, reason)
+            count += len(records)
             yield from records
+    if not count:
+        raise DataError(f"{plan.dataset}: every record of split {split} was refused")
 
 
 def convert_frame(job: FrameJob, plan: Plan) -> tuple[list[Record], Problems]:

@@ -4,7 +4,8 @@ An array is [N, ...] where all records have the same shape, else the concatenati
 beside int64 [N + 1] `<field>.offsets`. Images are ENCODED JPEG bytes; nothing is pickled.
 """
 
-import io
+import re
+import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +17,24 @@ from jaxpose.data.records import Field, Record, record_fields
 from jaxpose.errors import DataError
 
 OFFSETS = ".offsets"
+# An npy file of version 1.0 in C order, numbers or text only. NumPy's own reader is not used: it
+# evaluates the header with `ast`, which fails in threads (SystemError, CPython 3.11).
+_NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<|][fiubU]\d+)', 'fortran_order': False, "
+    rb"'shape': \((?P<shape>[\d, ]*)\), \} *\n",
+    re.DOTALL,
+)
 # What a damaged zip or npy header can raise; zipfile checks each member's CRC while reading.
-_DAMAGE = (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, NotImplementedError)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    struct.error,
+    ValueError,
+    TypeError,
+    LookupError,
+    OSError,
+    EOFError,
+    RuntimeError,
+)
 
 
 def read_shard(path: Path, fields: Mapping[str, Field]) -> list[Record]:
@@ -53,13 +70,13 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     info = archive.getinfo(name + ".npy")
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
         raise ValueError(f"{name} is compressed")
-    file = io.BytesIO(archive.read(info))
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError(f"{name} has another npy version")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    if dtype.hasobject:
-        raise ValueError(f"{name} holds Python objects")
-    return np.frombuffer(file.getbuffer()[file.tell() :], dtype).reshape(shape)
+    data = archive.read(info)
+    header = _NPY_HEADER.match(data)
+    if header is None:
+        raise ValueError(f"{name} is no plain npy array")
+    shape = [int(length) for length in header["shape"].split(b",") if length.strip()]
+    dtype = np.dtype(header["dtype"].decode())
+    return np.frombuffer(memoryview(data)[header.end() :], dtype).reshape(shape)
 
 
 def read_window(manifest: Manifest, shards: Sequence[Shard]) -> list[Record]:

@@ -18,7 +18,7 @@ def write_split(
     fields: Mapping[str, Field],
     canvas: int,
 ) -> list[tuple[str, int]]:
-    """Write the shards of a split; returns (file name, records) of each, [] without records.
+    """Write the shards of a split; returns (file name, records) of each.
 
     The cuts depend on the number of records, which is known at the end: the JPEGs wait in a spool
     file, the labels in memory.
@@ -30,7 +30,7 @@ def write_split(
         for record in records:
             lengths.append(file.write(record["image/encoded"]))
             labels.append({k: v for k, v in record.items() if k != "image/encoded"})
-    written = _cut(folder, prefix, labels, lengths, fields, canvas) if labels else []
+    written = _cut(folder, prefix, labels, lengths, fields, canvas)
     spool.unlink()
     return written
 

@@ -38,7 +38,7 @@ def starting_state(
     loaded = checkpoints.restore()
     if loaded is not None:
         print(f"resuming from step {loaded.step} of {checkpoints.directory}")
-        return unflatten_like(state, loaded.arrays), loaded.step
+        return unflatten_like(state, loaded.arrays, where=f"step {loaded.step}"), loaded.step
     if config.init_from:
         return _fine_tuned(config, state), 0
     print("starting from random weights")

@@ -38,11 +38,6 @@ from jaxpose.training.stop import StopRequest, Watchdog, run_interruptible
 from jaxpose.training.workdir import open_workdir, write_atomic
 
 
-def default_workdir(config_file: str) -> str:
-    """`runs/<config name>` for a config file's path."""
-    return str(Path("runs") / Path(config_file).stem)
-
-
 def train(config: ConfigDict, workdir: str) -> dict[str, float]:
     """Train, or resume, the run of a config in a folder; returns the last evaluation's metrics.
 
@@ -91,7 +86,7 @@ class Job:
         with Checkpoints(self.folder / "checkpoints", keep.max_to_keep, keep.best) as checkpoints:
             host_state, start = starting_state(self.config, self.task, self.optimizer, checkpoints)
             self._announce(host_state)
-            writer = MetricWriter(self.folder, resume_step=start, primary=self.primary)
+            writer = MetricWriter(self.folder, resume_step=start or None, primary=self.primary)
             with writer:
                 self._train(replicate(self.mesh, host_state), start, checkpoints, writer, watchdog)
         for line in report_lines(self.folder, self.last):

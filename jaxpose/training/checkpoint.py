@@ -21,6 +21,7 @@ from jaxpose.training.digests import DamageError, seal
 from jaxpose.training.retention import delete_step, set_aside, surplus, sweep
 from jaxpose.training.saved_steps import (
     Loaded,
+    absolute,
     best_of,
     first_line,
     list_steps,
@@ -67,7 +68,7 @@ class Checkpoints:
     ):
         if max_to_keep < 1:
             raise ValueError(f"max_to_keep must be at least 1, got {max_to_keep}")
-        self.directory = epath.Path(directory).absolute()
+        self.directory = absolute(directory)
         self._max_to_keep = max_to_keep
         self._best_metric = best_metric
         self._asynchronous = asynchronous

@@ -3,6 +3,7 @@
 Only reads, so it also serves evaluation and inference beside a run that is still training.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -23,6 +24,12 @@ class Loaded(NamedTuple):
     metadata: dict[str, Any]
     metrics: dict[str, float]
     digest: str
+
+
+def absolute(path: epath.PathLike) -> epath.Path:
+    """Return the absolute path; a URL such as gs://bucket/run stays as it is."""
+    given = epath.Path(path)
+    return given if "://" in os.fspath(given) else given.absolute()
 
 
 def list_steps(directory: epath.PathLike) -> list[int]:
@@ -50,7 +57,7 @@ def read_step(
 
     Raises DamageError naming what is missing or differs.
     """
-    folder = epath.Path(step_folder).absolute()
+    folder = absolute(step_folder)
     manifest = read_manifest(folder)
     entries = {name: entry for name, entry in manifest["arrays"].items() if wanted(name)}
     arrays = _read_arrays(folder / "state", entries)

@@ -11,7 +11,7 @@ from etils import epath
 from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.training.digests import DamageError
 from jaxpose.training.leaves import compare_leaves, listed
-from jaxpose.training.saved_steps import best_of, list_steps, read_manifest, read_step
+from jaxpose.training.saved_steps import absolute, best_of, list_steps, read_manifest, read_step
 
 _PREFIXES = ("params/", "batch_stats/", "ema/")
 
@@ -41,7 +41,7 @@ def load_weights(
     else the newest; a damaged one is reported in one line and the next taken. Raises
     CheckpointError when there is none, none is intact, or the wanted `step` is not.
     """
-    given = epath.Path(path).absolute()
+    given = absolute(path)
     folder = given / "checkpoints" if (given / "checkpoints").is_dir() else given
     if _is_step(folder) and step in (None, int(folder.name)):
         return _read_weights(folder)

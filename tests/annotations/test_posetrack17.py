@@ -234,13 +234,10 @@ def test_only_posetrack17_joints_can_be_written(tmp_path):
         write_posetrack17(tmp_path, AnnotationSet(MPII, ()))
 
 
-def poseval_ground_truth():
-    found = Path(os.environ.get("JAXPOSE_SAMPLES", "")).parents
-    return [root / "golden" / "j_poseval" / "gt_ignore" for root in found]
-
-
 def test_posevals_own_files_come_back_value_for_value(tmp_path):
-    folder = next((f for f in poseval_ground_truth() if f.is_dir()), None)
+    roots = Path(os.environ.get("JAXPOSE_SAMPLES", "")).parents
+    folders = [root / "golden" / "j_poseval" / "gt_ignore" for root in roots]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:
         pytest.skip("needs poseval's golden files")
     written = write_posetrack17(tmp_path, read_posetrack17(folder))

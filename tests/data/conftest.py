@@ -70,7 +70,7 @@ def make_source() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def coco_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """24 + 7 images with 1 or 2 persons of COCO's 17 joints each."""
     return write_source(tmp_path_factory.mktemp("source") / "coco", COCO, 24, 7)
 
@@ -85,13 +85,15 @@ def small_shards() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(coco_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """`coco_keypoints` and `lspet` (14 joints), built as records and as shards."""
     other = write_source(tmp_path_factory.mktemp("source") / "lsp", LSP, 13, 4, seed=1)
     data_dir = tmp_path_factory.mktemp("data")
     folders = {
         format: (
-            build("coco_keypoints", source, data_dir, "people", CANVAS, format, progress=False),
+            build(
+                "coco_keypoints", coco_source, data_dir, "people", CANVAS, format, progress=False
+            ),
             build(
                 "coco_keypoints", other, data_dir, "people", CANVAS, format, "lspet", progress=False
             ),

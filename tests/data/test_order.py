@@ -47,6 +47,7 @@ def brute_force_rows(seed, proportions, count):
             if len(result) == count:
                 return result
             result.append((d, *next(streams[d])))
+    raise AssertionError("there is always another block")
 
 
 def brute_force_epochs(seed, shards):

@@ -7,7 +7,7 @@ import pytest
 
 from jaxpose.training.checkpoint import Checkpoints
 from jaxpose.training.digests import DamageError, array_digest
-from jaxpose.training.saved_steps import read_step
+from jaxpose.training.saved_steps import absolute, read_step
 
 
 def flat_state(step: int) -> dict[str, np.ndarray]:
@@ -25,6 +25,12 @@ def save_steps(directory: Path, steps, metrics=None, **options) -> None:
         for step in steps:
             scores = None if metrics is None else {"pckh": metrics[step]}
             checkpoints.save(step, flat_state(step), {"step": step}, scores)
+
+
+def test_absolute_leaves_urls_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(absolute("runs/a")) == str(tmp_path / "runs/a")
+    assert str(absolute("gs://bucket/runs/a")) == "gs://bucket/runs/a"
 
 
 def files_of(folder: Path) -> list[Path]:

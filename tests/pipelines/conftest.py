@@ -1,0 +1,43 @@
+"""A drawn data set and a config of a tiny network, shared by the tests of whole jobs."""
+
+import pytest
+
+from jaxpose.config import pose_config, smoke
+from jaxpose.pipelines.prepare import prepare_records
+
+
+def shrink(config, data):
+    """Seconds instead of a minute: the same code path on the same records."""
+    smoke(config)
+    config.model.update(stacks=1, features=16, depth=2)
+    config.input_size = (64, 64)
+    config.batch_size = 8
+    config.eval.update(batch_size=8, every_steps=4, every_epochs=0.0)
+    config.checkpoint.update(every_steps=2, every_epochs=0.0, max_to_keep=10)
+    config.steps = 6
+    config.log_every = 2
+    config.data.train = ("posetrack18", "mpii")
+    config.data.eval = "posetrack18"
+    config.data.dir = str(data)
+    config.data.synthetic.update(train_videos=4, validation_videos=1, frames=4, canvas=128)
+    return config
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """Folder with drawn records, built once."""
+    folder = tmp_path_factory.mktemp("drawn")
+    prepare_records(shrink(pose_config(), folder), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fresh_config(data):
+    """Makes tiny configs on the drawn records."""
+    return lambda: shrink(pose_config(), data)
+
+
+@pytest.fixture
+def config(fresh_config):
+    """A fresh tiny config on the drawn records."""
+    return fresh_config()

@@ -1,0 +1,92 @@
+"""Configs: every file loads with its variants, JSON round trip, overrides and their errors."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jaxpose.config import (
+    apply_variants,
+    from_json,
+    pose_config,
+    set_skeleton,
+    skeleton_of,
+    smoke,
+    to_json,
+)
+from jaxpose.errors import UsageError
+from jaxpose.skeletons import COCO, LSP
+
+FILES = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
+
+
+def load(path, variant=None):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module, module.get_config(variant)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_every_config_loads_round_trips_and_says_its_command(path):
+    module, config = load(path)
+    assert f"python -m jaxpose.train --config=configs/{path.name}" in module.__doc__
+    assert from_json(to_json(config)).to_dict() == config.to_dict()
+    _, small = load(path, "smoke")
+    assert small.model.features == 32 and small.steps == 20
+    assert small.data.synthetic.train_videos > 0
+    assert set(config) == set(pose_config()), "a field that no other config has"
+
+
+def test_the_report_network_is_two_stacks_of_four_blocks():
+    config = load(FILES[[p.stem for p in FILES].index("hourglass_mpii_posetrack")])[1]
+    assert (config.model.stacks, config.model.blocks, config.model.features) == (2, 4, 256)
+    assert config.batch_size == 24 and config.epochs == 100
+    optimizer = config.optimizer
+    assert (optimizer.name, optimizer.learning_rate, optimizer.decay) == ("rmsprop", 2.5e-4, 0.99)
+    assert tuple(optimizer.drop_epochs) == (60, 90) and optimizer.drop_factor == 0.1
+    assert config.data.train == ("mpii", "posetrack17") and config.skeleton == "posetrack17"
+
+
+def test_unknown_variant_names_the_known_ones():
+    with pytest.raises(UsageError, match="':smok'.*smoke"):
+        apply_variants(pose_config(), "smok", {"smoke": smoke})
+
+
+def test_skeleton_resolution():
+    config = pose_config()
+    assert skeleton_of(config).size == 15
+    set_skeleton(config, LSP)
+    assert skeleton_of(from_json(to_json(config))) == LSP
+    config = pose_config()
+    config.skeleton = "data"
+    with pytest.raises(UsageError, match="skeleton"):
+        skeleton_of(config)
+    set_skeleton(config, COCO)
+    assert skeleton_of(config) == COCO
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--config=configs/nothing.py"], "nothing.py"),
+        (["--config=configs/quickstart.py", "--config.batch_sise=3"], "batch_size"),
+        (["--config=configs/quickstart.py", "--config.model.stack=3"], "stacks"),
+        (["--config=configs/quickstart.py", "--config.batch_size=many"], "batch_size"),
+        (["--config=configs/quickstart.py:smok"], "smoke"),
+        ([], "--config"),
+    ],
+)
+def test_wrong_command_lines_exit_with_2_and_one_line(flags, expected):
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxpose.train", *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=FILES[0].parent.parent,
+    )
+    assert done.returncode == 2, done.stderr
+    assert expected in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
