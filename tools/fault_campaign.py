@@ -29,15 +29,24 @@ _SIGNALS = flags.DEFINE_integer("signals", 2, "SIGTERM this often in each phase.
 _FLIPS = flags.DEFINE_integer("flips", 40, "Single bits to flip in array data.")
 _STEPS = flags.DEFINE_integer("steps", 60, "Training steps of a run.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the moments and bits.")
+_SOURCE = flags.DEFINE_enum("source", "records", ["records", "shards"], "What runs read.")
 _FOLDER = flags.DEFINE_string("folder", None, "Where the runs go; a temporary folder without.")
 CONFIG = "configs/quickstart.py:smoke"
 
 
 def command(workdir: Path, data: Path, steps: int) -> list[str]:
     """The training command of the campaign."""
-    small = ["model.features=16", "model.depth=2", "input_size=(64,64)", "batch_size=4"]
+    small = [
+        "model.stacks=1",
+        "model.features=16",
+        "model.depth=2",
+        "input_size=(64,64)",
+        "batch_size=4",
+    ]
     small += [f"steps={steps}", "checkpoint.every_steps=3", "eval.every_steps=20", "log_every=5"]
-    small += [f"data.dir={data}", "compare_baselines=False"]
+    small += [f"data.dir={data}", f"data.source={_SOURCE.value}", "compare_baselines=False"]
+    small += ["data.synthetic.train_videos=3", "data.synthetic.validation_videos=1"]
+    small += ["data.synthetic.canvas=128", "data.train=('posetrack18','mpii','posetrack17')"]
     overrides = [f"--config.{text}" for text in small]
     verb = [sys.executable, "-m", "jaxpose.train", f"--config={CONFIG}"]
     return [*verb, f"--workdir={workdir}", *overrides]
@@ -141,30 +150,32 @@ def signal_campaign(folder: Path, data: Path) -> dict[str, int]:
     return {"SIGTERMs": asked, "saved": saved, "slowest exit, ms": round(1000 * slowest)}
 
 
-def flip_bit(checkpoints: Path, step: int, rng: random.Random) -> Path:
-    """Flip one random bit of the array data of a step; returns the file."""
-    files = [p for p in (checkpoints / str(step) / "state").rglob("*") if p.parent.name == "d"]
-    path = rng.choices(files, weights=[p.stat().st_size for p in files])[0]
-    place = rng.randrange(path.stat().st_size)
-    with open(path, "r+b") as file:
-        file.seek(place)
-        byte = file.read(1)[0]
-        file.seek(place)
-        file.write(bytes([byte ^ 1 << rng.randrange(8)]))
-    return path
+def flip_bit(step_folder: Path, array: np.ndarray, rng: random.Random) -> None:
+    """Flip one random bit of an array's own bytes, found in the files of a step by content."""
+    for path in sorted((step_folder / "state").rglob("*")):
+        content = bytearray(path.read_bytes()) if path.is_file() else bytearray()
+        start = content.find(array.tobytes())
+        if start >= 0:
+            content[start + rng.randrange(array.nbytes)] ^= 1 << rng.randrange(8)
+            path.write_bytes(content)
+            return
+    raise JaxposeError(f"{step_folder}: no file holds the bytes of the array")
 
 
 def flip_campaign(folder: Path, reference: Path, rng: random.Random) -> dict[str, int]:
     """Flip single bits of the newest step; a restore must take the one before it, unharmed."""
     with Checkpoints(reference / "checkpoints") as checkpoints:
         newest_step, before = checkpoints.steps()[-1], checkpoints.steps()[-2]
-        good = checkpoints.restore(before)
-    assert good is not None
+        good, last = checkpoints.restore(before), checkpoints.restore(newest_step)
+    assert good is not None and last is not None
+    # Smaller arrays lie inside the checkpoint's CRC-checked index; these are exposed.
+    large = [array for array in last.arrays.values() if array.nbytes > 4096]
     detected, wrong = 0, 0
     for number in range(_FLIPS.value):
         damaged = folder / f"flipped{number}"
         shutil.copytree(reference / "checkpoints", damaged)
-        flip_bit(damaged, newest_step, rng)
+        array = rng.choices(large, weights=[array.nbytes for array in large])[0]
+        flip_bit(damaged / str(newest_step), array, rng)
         with Checkpoints(damaged) as checkpoints:
             found = checkpoints.restore()
         assert found is not None

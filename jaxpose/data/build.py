@@ -109,14 +109,19 @@ def _named_source(dataset: str, source: str | Path | Source | None, data_dir: Pa
 
 @contextmanager
 def _only_build(folder: Path) -> Iterator[None]:
-    """Keep two builds of one data set apart; the lock ends with the process that holds it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / ".lock").open("w") as file:
-        try:
+    """Keep two builds of one data set apart; the lock ends with the process that holds it.
+
+    What the file system refuses meanwhile is a DataError: readers name their own files themselves.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataError(f"{folder}: another process is building this data set") from error
-        yield
+            yield
+    except BlockingIOError as error:
+        raise DataError(f"{folder}: another process is building this data set") from error
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written: {error}") from error
 
 
 def sweep(folder: Path) -> None:

@@ -221,7 +221,9 @@ def write_records(dataset: str, plan: Plan, data_dir: Path, progress: bool) -> N
     builder.progress = progress
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     tfds.disable_progress_bar()  # it would count the examples beside our bar
-    # TFDS prints about downloads that do not happen, and wants a folder for them.
-    with redirect_stdout(io.StringIO()), TemporaryDirectory() as downloads:
-        builder.download_and_prepare(download_dir=downloads, download_config=config)
-    tfds.enable_progress_bar()
+    try:
+        # TFDS prints about downloads that do not happen, and wants a folder for them.
+        with redirect_stdout(io.StringIO()), TemporaryDirectory() as downloads:
+            builder.download_and_prepare(download_dir=downloads, download_config=config)
+    finally:
+        tfds.enable_progress_bar()

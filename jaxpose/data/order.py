@@ -9,6 +9,7 @@ Orders are NumPy's and stay the same as long as NumPy keeps `Generator.permutati
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 
 import numpy as np
 
@@ -51,10 +52,10 @@ class EpochOrder:
         self._starts = lru_cache(maxsize=4)(self._window_starts)
 
     def _epoch_shards(self, epoch: int) -> np.ndarray:
-        count = len(self._shard_records)
+        shards = len(self._shard_records)
         if self._seed is None:
-            return np.arange(count)
-        return np.random.default_rng([self._seed, _SHARDS, epoch]).permutation(count)
+            return np.arange(shards)
+        return np.random.default_rng([self._seed, _SHARDS, epoch]).permutation(shards)
 
     def window_shards(self, epoch: int, window: int) -> np.ndarray:
         """int64 [S]: shard numbers of a window."""
@@ -68,11 +69,11 @@ class EpochOrder:
 
     def _window_permutation(self, epoch: int, window: int) -> np.ndarray:
         starts = self._starts(epoch)
-        count = int(starts[window + 1] - starts[window])
+        records = int(starts[window + 1] - starts[window])
         if self._seed is None:
-            return np.arange(count)
+            return np.arange(records)
         rng = np.random.default_rng([self._seed, _RECORDS, epoch, window])
-        return rng.permutation(count)
+        return rng.permutation(records)
 
     def segments(self, draws: np.ndarray) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
         """Split ascending draws int64 [N] into ((epoch, window), positions in the window) parts."""
@@ -103,8 +104,8 @@ class Mixture:
         rng = np.random.default_rng([self._seed, _MIXTURE, block])
         dataset = rng.permutation(np.repeat(np.arange(len(self.counts)), self.counts))
         draw = np.empty(BLOCK, np.int64)
-        for d, count in enumerate(self.counts):
-            draw[dataset == d] = block * count + np.arange(count)
+        for d, rows in enumerate(self.counts):
+            draw[dataset == d] = block * rows + np.arange(rows)
         return dataset, draw
 
     def rows(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +140,7 @@ def block_counts(proportions: Sequence[float]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TrainingOrder:
-    """Rows of one process, from `start_step` on, for ever.
+    """Rows of one process, from `start_step` on.
 
     Attributes:
       epochs: one order per data set.
@@ -147,6 +148,7 @@ class TrainingOrder:
       batch_size: global batch size.
       start_step: first batch.
       process_index, process_count: which part of each batch this process decodes.
+      steps: number of batches; None: for ever.
     """
 
     epochs: tuple[EpochOrder, ...]
@@ -155,6 +157,7 @@ class TrainingOrder:
     start_step: int = 0
     process_index: int = 0
     process_count: int = 1
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         check_process(self.batch_size, self.process_index, self.process_count)
@@ -166,12 +169,15 @@ class TrainingOrder:
 
     def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         local = self.rows_per_batch
-        steps = max(1, BLOCK // self.batch_size)
-        step = self.start_step
-        while True:
-            first = (step + np.arange(steps)) * self.batch_size + self.process_index * local
+        at_once = max(1, BLOCK // self.batch_size)
+        for chunk in count():
+            steps = at_once * chunk + np.arange(at_once)
+            if self.steps is not None:
+                steps = steps[steps < self.steps]
+            if not len(steps):
+                return
+            first = (self.start_step + steps) * self.batch_size + self.process_index * local
             yield self.mixture.rows((first[:, None] + np.arange(local)).ravel())
-            step += steps
 
     def choices(self) -> Iterator[np.ndarray]:
         """Data set of each row, in chunks int64 [N]."""

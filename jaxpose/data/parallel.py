@@ -1,6 +1,7 @@
 """Threads that work ahead of a consumer, in order."""
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,10 +23,12 @@ def available_cores() -> int:
 def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
     """A pool that drops its waiting work at the end, so that a consumer may stop at any time."""
     pool = ThreadPoolExecutor(workers)
+    finalizing = sys.is_finalizing  # looked up now: at the interpreter's exit modules are empty
     try:
         yield pool
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        if not finalizing():  # then Python has ended the threads already
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def ahead(

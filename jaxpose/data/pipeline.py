@@ -73,13 +73,10 @@ def train_batches(
         process_count=process_count,
     )
     if source == "shards":
-        return shards.training_rows(
-            manifests, split, target, order.segments, order.choices, order.rows_per_batch
-        )
+        return shards.training_rows(manifests, split, target, order)
     from jaxpose.data import tfrecords
 
-    rows = order.rows_per_batch
-    return tfrecords.training_rows(manifests, split, target, order.segments, order.choices, rows)
+    return tfrecords.training_rows(manifests, split, target, order)
 
 
 def eval_batches(

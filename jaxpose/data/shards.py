@@ -1,7 +1,7 @@
 """npz shards -> decoded rows, in threads and without TensorFlow."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxpose.data.batches import PERSON_FIELDS, Batch, joint_mask, neutral_batch
 from jaxpose.data.manifest import Manifest
-from jaxpose.data.order import Segment
+from jaxpose.data.order import Segment, TrainingOrder
 from jaxpose.data.parallel import ahead, available_cores, thread_pool
 from jaxpose.data.records import Record
 from jaxpose.data.shard_files import read_window
@@ -23,22 +23,17 @@ Row = tuple[int, Record]
 
 
 def training_rows(
-    manifests: Sequence[Manifest],
-    split: str,
-    target: Skeleton,
-    segments: Callable[[int], Iterator[Segment]],
-    choices: Callable[[], Iterator[np.ndarray]],
-    rows: int,
+    manifests: Sequence[Manifest], split: str, target: Skeleton, order: TrainingOrder
 ) -> Iterator[Batch]:
-    """Batches of `rows` rows, mixed as `choices` says, each data set in the order of `segments`."""
+    """Batches in the given order, endless where the order is."""
     with thread_pool(len(manifests)) as loader:
         streams = [
-            _stream(manifest, split, segments(number), loader)
+            _stream(manifest, split, order.segments(number), loader)
             for number, manifest in enumerate(manifests)
         ]
-        numbers = (number for chosen in choices() for number in chosen.tolist())
+        numbers = (number for chosen in order.choices() for number in chosen.tolist())
         mixed = ((number, next(streams[number])) for number in numbers)
-        yield from _batches(mixed, manifests, target, rows)
+        yield from _batches(mixed, manifests, target, order.rows_per_batch)
 
 
 def evaluation_rows(

@@ -2,20 +2,22 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from jaxpose.data.batches import PERSON_FIELDS, Batch, joint_mask
 from jaxpose.data.manifest import Manifest, damage_error, damaged_shard
-from jaxpose.data.order import Segment
+from jaxpose.data.order import Segment, TrainingOrder
 from jaxpose.data.records import record_fields
 from jaxpose.errors import DataError
 from jaxpose.skeletons import Skeleton, conversion
 
 _PREFETCH_BATCHES = 2
 _BUFFER_BYTES = 8 << 20
+_HORIZON_ROWS = (20_000, 200_000)
 _TF_KINDS = {"f32": "float32", "i32": "int64", "bool": "int64", "str": "string", "jpeg": "string"}
 
 
@@ -38,24 +40,27 @@ def load_tensorflow() -> Any:
 
 
 def training_rows(
-    manifests: Sequence[Manifest],
-    split: str,
-    target: Skeleton,
-    segments: Callable[[int], Iterator[Segment]],
-    choices: Callable[[], Iterator[np.ndarray]],
-    rows: int,
+    manifests: Sequence[Manifest], split: str, target: Skeleton, order: TrainingOrder
 ) -> Iterator[Batch]:
-    """Batches of `rows` rows, mixed as `choices` says, each data set in the order of `segments`."""
+    """Endless batches in the given order.
+
+    TensorFlow gets the order as constants, some ten thousand rows at a time: calls back into
+    Python from its threads may hang where the interpreter exits.
+    """
     tf = load_tensorflow()
-    streams = [
-        _stream(tf, manifest, split, target, number, segments(number), None)
-        for number, manifest in enumerate(manifests)
-    ]
-    chunks = ((chunk,) for chunk in choices())
-    chosen = _drawn(tf, chunks, (tf.TensorSpec([None], tf.int64),), None)
-    mixed = tf.data.Dataset.choose_from_datasets(streams, chosen.map(lambda chunk: chunk).unbatch())
-    batches = _decoded(tf, mixed, manifests[0].canvas, rows)
-    return _batches(tf, batches, manifests, split)
+    records = sum(manifest.split(split).records for manifest in manifests)
+    rows = min(max(_HORIZON_ROWS[0], 20 * records), _HORIZON_ROWS[1])
+    steps = -(-rows // order.batch_size)
+    for start in count(order.start_step, steps):
+        part = replace(order, start_step=start, steps=steps)
+        streams = [
+            _stream(tf, manifest, split, target, number, list(part.segments(number)))
+            for number, manifest in enumerate(manifests)
+        ]
+        chosen = tf.data.Dataset.from_tensor_slices(np.concatenate(list(part.choices())))
+        mixed = tf.data.Dataset.choose_from_datasets(streams, chosen, stop_on_empty_dataset=False)
+        batches = _decoded(tf, mixed, manifests[0].canvas, order.rows_per_batch)
+        yield from _batches(tf, batches, manifests, split)
 
 
 def evaluation_rows(
@@ -63,7 +68,7 @@ def evaluation_rows(
 ) -> Iterator[Batch]:
     """Batches of `rows` rows in the order of `segments`, the last one with what is left."""
     tf = load_tensorflow()
-    stream = _stream(tf, manifest, split, target, 0, iter(segments), len(segments))
+    stream = _stream(tf, manifest, split, target, 0, segments)
     return _batches(tf, _decoded(tf, stream, manifest.canvas, rows), [manifest], split)
 
 
@@ -73,46 +78,37 @@ def _stream(
     split: str,
     target: Skeleton,
     number: int,
-    segments: Iterator[Segment],
-    count: int | None,
+    segments: Sequence[Segment],
 ) -> Any:
     """Parsed but undecoded rows of one data set, in the order of its segments."""
     shards = manifest.split(split).shards
-    files = np.array([str(manifest.path / shard.file) for shard in shards], object)
-    records = np.array([shard.records for shard in shards])
-    windows = ((files[s.shards], records[s.shards].sum(), s.take) for s in segments)
-    signature = (
-        tf.TensorSpec([None], tf.string),
-        tf.TensorSpec([], tf.int64),
-        tf.TensorSpec([None], tf.int64),
-    )
-    dataset = _drawn(tf, windows, signature, count).map(partial(_read_window, tf))
+    files = tf.constant([str(manifest.path / shard.file) for shard in shards], tf.string)
+    records = tf.constant([shard.records for shard in shards], tf.int64)
+    chosen = _ragged(tf, [segment.shards for segment in segments])
+    takes = _ragged(tf, [segment.take for segment in segments])
+
+    def read(i: Any) -> Any:
+        window = chosen(i)
+        expected = tf.reduce_sum(tf.gather(records, window))
+        return _read_window(tf, tf.gather(files, window), expected, takes(i))
+
+    windows = tf.data.Dataset.range(len(segments)).map(read)
     # One window ahead, so that decoding never waits at a window's end.
-    return dataset.prefetch(1).unbatch().map(_parser(tf, manifest, target, number))
+    return windows.prefetch(1).unbatch().map(_parser(tf, manifest, target, number))
 
 
-def _drawn(tf: Any, items: Iterator[tuple], signature: tuple, count: int | None) -> Any:
-    """A dataset of the items of a Python iterator, which can be read once.
-
-    Not `Dataset.from_generator`: that one lowers malloc's trim threshold, so that every image
-    buffer is mapped and unmapped again, and it complains where the interpreter exits.
-    """
-    types = [spec.dtype for spec in signature]
-
-    def draw(_: Any) -> Any:
-        tensors = tf.numpy_function(partial(next, items), [], types)
-        shaped = zip(tensors, signature, strict=True)
-        return tuple(tf.ensure_shape(tensor, spec.shape) for tensor, spec in shaped)
-
-    numbers = tf.data.Dataset.counter() if count is None else tf.data.Dataset.range(count)
-    return numbers.map(draw)
+def _ragged(tf: Any, arrays: Sequence[np.ndarray]) -> Callable[[Any], Any]:
+    """Look-up of the i-th of these int64 arrays, inside the graph."""
+    joined = tf.constant(np.concatenate([np.zeros(0, np.int64), *arrays]))
+    offsets = tf.constant(np.cumsum([0, *map(len, arrays)]), tf.int64)
+    return lambda i: joined[offsets[i] : offsets[i + 1]]
 
 
-def _read_window(tf: Any, files: Any, count: Any, take: Any) -> Any:
+def _read_window(tf: Any, files: Any, expected: Any, take: Any) -> Any:
     # One record too many is asked for, so that a surplus shows as well as a lack.
-    records = tf.data.TFRecordDataset(files, buffer_size=_BUFFER_BYTES).batch(count + 1)
+    records = tf.data.TFRecordDataset(files, buffer_size=_BUFFER_BYTES).batch(expected + 1)
     window = records.get_single_element()
-    check = tf.debugging.assert_equal(tf.size(window, out_type=tf.int64), count)
+    check = tf.debugging.assert_equal(tf.size(window, out_type=tf.int64), expected)
     with tf.control_dependencies([check]):
         return tf.gather(window, take)
 

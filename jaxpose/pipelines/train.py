@@ -77,7 +77,9 @@ class Job:
         self.optimizer, self.schedule, self.words = make_optimizer(
             self.config.optimizer, records.steps_per_epoch
         )
-        self.key = jax.device_put(jax.random.key(self.config.seed), replicated(self.mesh))
+        # Made under jit: device_put cannot place a key on the devices of other processes.
+        make_key = jax.jit(jax.random.key, out_shardings=replicated(self.mesh))
+        self.key = make_key(self.config.seed)
         self.last: dict[str, float] = {}
 
     def run(self, watchdog: Watchdog) -> dict[str, float]:

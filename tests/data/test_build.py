@@ -148,6 +148,12 @@ def test_two_builds_at_once_are_refused(coco_source, tmp_path):
             build_shards(coco_source, tmp_path)
 
 
+def test_a_place_that_cannot_be_written_is_reported(coco_source, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DataError, match="cannot be written"):
+        build_shards(coco_source, tmp_path / "file")
+
+
 def test_missing_images_are_counted_before_the_start(own_source, tmp_path):
     images = sorted((own_source / "images").iterdir())
     images[0].unlink()

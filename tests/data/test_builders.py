@@ -111,7 +111,9 @@ def test_a_custom_name_keeps_its_joints(built):
     assert builder.info.full_name == "lspet/people/1.0.0"
 
 
-def test_synthetic_draws_its_own_source(tmp_path, monkeypatch):
+@pytest.fixture
+def small_drawings(monkeypatch):
+    """Two videos of two frames instead of the default synthetic data set."""
     whole = sources.write_dataset
 
     def small(directory, **kwargs):
@@ -119,6 +121,18 @@ def test_synthetic_draws_its_own_source(tmp_path, monkeypatch):
         return whole(directory, size=(96, 72), **kwargs)
 
     monkeypatch.setattr(sources, "write_dataset", small)
+
+
+def test_tfds_draws_synthetic_unless_the_manual_folder_holds_some(videos, tmp_path, small_drawings):
+    for manual in (tmp_path / "none", tmp_path):
+        (tmp_path / "other").touch()
+        rows = load("synthetic/images", manual, tmp_path / f"data_{manual.name}")
+        assert {row["dataset"] for row in tfds.as_numpy(rows)} == {b"synthetic"}
+        assert len(rows) == 2
+    assert len(load("synthetic/images", videos, tmp_path / "data")) == 3
+
+
+def test_synthetic_draws_its_own_source(tmp_path, monkeypatch, small_drawings):
     folder = build("synthetic", None, tmp_path, "images", CANVAS, progress=False)
     manifest = open_records(folder)
     assert {name: split.records for name, split in manifest.splits.items()} == {

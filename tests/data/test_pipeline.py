@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from jaxpose.data.build import build
 from jaxpose.data.pipeline import count_records, eval_batches, steps_per_epoch, train_batches
 from jaxpose.errors import DataError, UsageError
 from jaxpose.skeletons import COCO, LSP, POSETRACK17, Skeleton, convert_keypoints
@@ -38,6 +39,13 @@ def test_records_and_shards_give_the_same_batches(built):
     # 25 batches of 8 reach the fourth epoch of the larger set. Images are equal bit for bit, since
     # both decoders are libjpeg-turbo with the accurate integer DCT.
     assert_equal(train(built, "records", 25), train(built, "shards", 25))
+
+
+def test_tensorflow_gets_the_order_in_pieces_that_do_not_show(built, monkeypatch):
+    from jaxpose.data import tfrecords
+
+    monkeypatch.setattr(tfrecords, "_HORIZON_ROWS", (20, 20))  # 3 batches of 8
+    assert_equal(train(built, "records", 8), train(built, "shards", 8))
 
 
 @BOTH
@@ -169,6 +177,27 @@ def test_wrong_use_is_refused(built, source):
         train_batches(other, **good)
 
 
+def test_sets_that_do_not_fit_together_are_refused(built, coco_source, tmp_path):
+    folders = {
+        (config, canvas): build(
+            "coco_keypoints",
+            coco_source,
+            tmp_path,
+            config,
+            canvas,
+            "shards",
+            f"set{canvas}",
+            progress=False,
+        )  # fmt: skip
+        for config, canvas in (("people", 96), ("images", 64))
+    }
+    good = {"weights": None, "target": COCO, "batch_size": 8, "seed": 0, "source": "shards"}
+    with pytest.raises(DataError, match="canvas 96 px but .* has 64 px"):
+        train_batches([built.shards[0], folders["people", 96]], **good)
+    with pytest.raises(DataError, match="config images, pose batches need people"):
+        train_batches([folders["images", 64]], **good)
+
+
 @pytest.fixture
 def copy(built, tmp_path):
     """A function that copies a built set, for a test to damage."""
@@ -233,8 +262,10 @@ def test_a_wrong_count_is_reported(copy):
 
 _STOPS_EARLY = """
 import sys
+import jax  # as a trainer does; it also changes what is left at the interpreter's exit
 if sys.argv[2] == "shards":
     sys.modules["tensorflow"] = sys.modules["tensorflow_datasets"] = None
+from jaxpose.data.build import build
 from jaxpose.data.pipeline import eval_batches, train_batches
 from jaxpose.skeletons import COCO
 batches = train_batches([sys.argv[1]], None, COCO, 8, 0, source=sys.argv[2])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 PROGRAM = Path(__file__).with_name("toy_task.py")
+ROOT = Path(__file__).parents[2]  # the children take the package from where the tests do
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +17,7 @@ def runs(tmp_path_factory):
     out = tmp_path_factory.mktemp("devices") / "runs.npz"
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
     }
     command = [sys.executable, str(PROGRAM), "--out", str(out), "--also_one_device"]

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 PROGRAM = Path(__file__).with_name("toy_task.py")
+ROOT = Path(__file__).parents[2]  # the children take the package from where the tests do
 
 
 def start(out, devices, *arguments):
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
     command = [sys.executable, str(PROGRAM), "--out", str(out), *arguments]

@@ -1,0 +1,35 @@
+"""The command tools/build_records.py."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+TOOL = Path(__file__).parents[2] / "tools/build_records.py"
+
+
+def run(*arguments):
+    command = [sys.executable, str(TOOL), *map(str, arguments), "--noprogress"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_builds_verifies_and_reports(coco_source, tmp_path):
+    arguments = (f"--source={coco_source}", f"--data_dir={tmp_path}", "--canvas=64")
+    done = run("coco_keypoints", *arguments, "--format=shards", "--name=mine", "--verify")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("train: 36 records, 1 shards")
+    assert lines[-1] == f"verified: {tmp_path}/mine/people-shards/1.0.0"
+
+
+def test_bad_data_ends_with_one_line_and_code_3(tmp_path):
+    done = run("mpii", f"--source={tmp_path}", f"--data_dir={tmp_path}")
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: {tmp_path}: no mpii annotations here")
+    assert done.stderr.count("\n") == 1
+
+
+def test_wrong_usage_ends_with_code_2(tmp_path):
+    for arguments in (["mpi"], [], ["mpii", "--canvas=big"]):
+        done = run(*arguments, f"--data_dir={tmp_path}")
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

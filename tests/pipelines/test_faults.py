@@ -1,0 +1,29 @@
+"""A handful of faults on the real command; `tools/fault_campaign.py` runs many, by hand."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_kills_signals_and_flipped_bits_are_survived(tmp_path):
+    command = [sys.executable, "tools/fault_campaign.py", "--source=shards", "--steps=12"]
+    numbers = ["--kills=3", "--signals=1", "--flips=6", f"--folder={tmp_path}"]
+    done = subprocess.run(
+        [*command, *numbers], capture_output=True, text=True, check=False, cwd=REPOSITORY
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = dict(re.findall(r"^(\S.*?)\s{2,}(\d+)$", done.stdout, re.MULTILINE))
+    expected = {
+        "kills": "3",
+        "failed resumes": "0",
+        "arrays that differ": "0",
+        "SIGTERMs": "3",
+        "saved": "3",
+        "bits flipped": "6",
+        "detected": "6",
+        "wrong weights loaded": "0",
+    }
+    assert {name: table[name] for name in expected} == expected, done.stdout
