@@ -34,7 +34,7 @@ _FOLDER = flags.DEFINE_string("folder", None, "Where the runs go; a temporary fo
 CONFIG = "configs/quickstart.py:smoke"
 
 
-def command(workdir: Path, data: Path, steps: int) -> list[str]:
+def command(workdir: Path, data: Path, steps: int, eval_every: int = 20) -> list[str]:
     """The training command of the campaign."""
     small = [
         "model.stacks=1",
@@ -43,7 +43,8 @@ def command(workdir: Path, data: Path, steps: int) -> list[str]:
         "input_size=(64,64)",
         "batch_size=4",
     ]
-    small += [f"steps={steps}", "checkpoint.every_steps=3", "eval.every_steps=20", "log_every=5"]
+    small += [f"steps={steps}", "checkpoint.every_steps=3", "log_every=2"]
+    small += [f"eval.every_steps={eval_every}", "eval.batch_size=4"]
     small += [f"data.dir={data}", f"data.source={_SOURCE.value}", "compare_baselines=False"]
     small += ["data.synthetic.train_videos=3", "data.synthetic.validation_videos=1"]
     small += ["data.synthetic.canvas=128", "data.train=('posetrack18','mpii','posetrack17')"]
@@ -52,10 +53,11 @@ def command(workdir: Path, data: Path, steps: int) -> list[str]:
     return [*verb, f"--workdir={workdir}", *overrides]
 
 
-def start(workdir: Path, data: Path, steps: int) -> subprocess.Popen[bytes]:
+def start(workdir: Path, data: Path, steps: int, eval_every: int = 20) -> subprocess.Popen[bytes]:
     """A run in the background, its output appended to a log beside its workdir."""
     with open(f"{workdir}.log", "ab") as log:
-        return subprocess.Popen(command(workdir, data, steps), stdout=log, stderr=log)
+        line = command(workdir, data, steps, eval_every)
+        return subprocess.Popen(line, stdout=log, stderr=log)
 
 
 def order_of(workdir: Path) -> list[dict[str, object]]:
@@ -132,11 +134,11 @@ def signal_campaign(folder: Path, data: Path) -> dict[str, int]:
     """SIGTERM while compiling, in a step and in an evaluation; each must save and exit with 75."""
     saved, asked, slowest = 0, 0, 0.0
     # The phase is read off the console, so that the signal comes where it is meant to.
-    phases = {"compile": "compiling the training step", "step": "loss", "evaluation": "eval/"}
+    phases = {"compile": "compiling the", "step": "loss", "evaluation": "scoring step 2"}
     for phase, sign in phases.items():
         for number in range(_SIGNALS.value):
             workdir = folder / f"term_{phase}_{number}"
-            child = start(workdir, data, 10_000)
+            child = start(workdir, data, 10_000, 2 if phase == "evaluation" else 10_000)
             log = Path(f"{workdir}.log")
             while sign not in log.read_text(errors="replace") and child.poll() is None:
                 time.sleep(0.02)
@@ -169,7 +171,7 @@ def flip_campaign(folder: Path, reference: Path, rng: random.Random) -> dict[str
         good, last = checkpoints.restore(before), checkpoints.restore(newest_step)
     assert good is not None and last is not None
     # Smaller arrays lie inside the checkpoint's CRC-checked index; these are exposed.
-    large = [array for array in last.arrays.values() if array.nbytes > 4096]
+    large = [array for array in last.arrays.values() if array.nbytes > 1024]
     detected, wrong = 0, 0
     for number in range(_FLIPS.value):
         damaged = folder / f"flipped{number}"

@@ -14,7 +14,7 @@ from jaxpose.skeletons import MPII, Skeleton
 SYNTHETIC = Skeleton("synthetic", (*MPII.joints, "nose"), (*MPII.limbs, ("upper_neck", "nose")))
 """What is drawn and annotated: MPII's 16 joints and the nose, a superset of PoseTrack's 15."""
 
-_TRUNK_ANGLES = ("lean", "side", "twist", "nod", "turn", "tilt")
+_TRUNK_ANGLES = ("tip", "lean", "side", "twist", "nod", "turn", "tilt")
 _ARM_ANGLES = ("arm_flex", "arm_out", "arm_roll", "elbow")
 _LEG_ANGLES = ("hip_flex", "hip_out", "hip_roll", "knee")
 SIDES = {"left": 1.0, "right": -1.0}
@@ -40,8 +40,8 @@ class Body:
     thigh: float = 0.245
     trunk: float = 0.29
     neck: float = 0.05
-    head: float = 0.19
-    head_width: float = 0.145
+    head: float = 0.183
+    head_width: float = 0.14
     shoulder: float = 0.115
     hip: float = 0.062
     upper_arm: float = 0.165
@@ -92,7 +92,7 @@ def pose_body(body: Body, angles: dict[str, np.ndarray], yaw: np.ndarray) -> Mot
     Returns:
       The posed body standing on the ground.
     """
-    pelvis_axes = _rotation("y", yaw)
+    pelvis_axes = _rotation("z", angles["tip"]) @ _rotation("y", yaw)
     torso = pelvis_axes @ _rotation("z", angles["side"]) @ _rotation("x", angles["lean"])
     torso = torso @ _rotation("y", angles["twist"])
     head = torso @ _rotation("y", angles["turn"]) @ _rotation("x", angles["nod"])
@@ -149,8 +149,8 @@ def _leg(
 
 
 def _draw_trunk(rng: np.random.Generator) -> Pose:
-    lean = rng.uniform(0.5, 1.0) if rng.random() < 0.15 else rng.normal(0.05, 0.13)
-    spread = {"side": 0.25, "twist": 0.2, "turn": 0.3, "tilt": 0.15}
+    lean = rng.uniform(0.4, 0.9) if rng.random() < 0.1 else rng.normal(0.05, 0.13)
+    spread = {"tip": 0.3, "side": 0.3, "twist": 0.2, "turn": 0.3, "tilt": 0.15}
     pose = {name: float(rng.normal(0, sigma)) for name, sigma in spread.items()}
     return pose | {"lean": lean, "nod": float(rng.normal(0.05, 0.15)) - 0.4 * max(lean, 0.0)}
 
@@ -158,13 +158,13 @@ def _draw_trunk(rng: np.random.Generator) -> Pose:
 def _draw_arm(rng: np.random.Generator) -> Pose:
     """One arm: hanging, bent at the side, sideways, overhead or stretched forward."""
     modes = (
-        ((-0.3, 0.3), (0.1, 0.45), (-0.2, 1.2), (0.05, 0.7)),
-        ((-0.2, 0.4), (0.4, 0.9), (0.6, 1.6), (0.9, 2.0)),
-        ((-0.2, 0.2), (1.1, 1.8), (0.9, 1.7), (0.0, 1.5)),
-        ((-0.2, 0.2), (2.2, 2.9), (0.9, 1.7), (0.0, 1.1)),
-        ((0.5, 1.3), (0.2, 0.8), (-0.2, 1.0), (0.2, 1.5)),
+        ((-0.3, 0.3), (0.1, 0.5), (-0.2, 1.2), (0.05, 0.6)),
+        ((-0.2, 0.3), (0.4, 0.9), (0.8, 1.6), (0.9, 1.8)),
+        ((-0.2, 0.2), (0.8, 1.9), (0.9, 1.7), (0.0, 0.9)),
+        ((-0.2, 0.2), (2.1, 2.9), (0.9, 1.7), (0.0, 0.8)),
+        ((0.5, 1.3), (0.2, 0.8), (-0.2, 1.0), (0.1, 1.2)),
     )
-    mode = rng.choice(5, p=(0.2, 0.2, 0.22, 0.26, 0.12))
+    mode = rng.choice(5, p=(0.2, 0.13, 0.3, 0.3, 0.07))
     arm = {n: rng.uniform(*span) for n, span in zip(_ARM_ANGLES, modes[mode], strict=True)}
     # The forearm bends to either side of an arm that is bent or held sideways.
     inward = 1 <= mode <= 3 and rng.random() < 0.4
@@ -174,7 +174,7 @@ def _draw_arm(rng: np.random.Generator) -> Pose:
 def _draw_legs(rng: np.random.Generator) -> tuple[Pose, Pose]:
     """Both legs: standing, striding, squatting, one knee raised, astride, lunging sideways."""
     draw = rng.uniform
-    mode = rng.choice(6, p=(0.15, 0.2, 0.2, 0.15, 0.15, 0.15))
+    mode = rng.choice(6, p=(0.2, 0.15, 0.15, 0.1, 0.2, 0.2))
     stand = {"hip_flex": draw(-0.1, 0.1), "hip_out": draw(0.0, 0.15), "knee": draw(0.0, 0.15)}
     if mode == 0:
         return stand, stand | {"hip_out": draw(0.0, 0.25)}
@@ -185,7 +185,7 @@ def _draw_legs(rng: np.random.Generator) -> tuple[Pose, Pose]:
             {"hip_flex": -rear, "knee": draw(0.1, 0.7), "hip_out": draw(0, 0.2)},
         )
     if mode == 2:
-        flex, out = draw(0.7, 1.4), draw(0.3, 0.9)
+        flex, out = draw(0.7, 1.3), draw(0.5, 1.0)
         bent = {"hip_flex": flex, "knee": flex * draw(1.3, 1.5), "hip_out": out}
         return bent, bent | {"hip_out": out * draw(0.6, 1.3)}
     if mode == 3:
@@ -225,7 +225,7 @@ def draw_facing(rng: np.random.Generator, walking: bool) -> float:
 def _walking(rng: np.random.Generator, poses: int) -> list[Pose]:
     """Alternating strides; each arm swings with the leg of the other side."""
     stride, bend = rng.uniform(0.4, 0.7), rng.uniform(0.3, 1.6)
-    trunk = _draw_trunk(rng) | {"lean": rng.uniform(0.0, 0.2), "twist": 0.0}
+    trunk = _draw_trunk(rng) | {"lean": rng.uniform(0.0, 0.2), "twist": 0.0, "tip": 0.0}
     busy = str(rng.choice(("left", "right", "neither")))
     carrying = _sided(busy, _draw_arm(rng)) if busy in SIDES else {}
     steps = []

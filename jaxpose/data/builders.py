@@ -4,7 +4,6 @@
 folder given as TFDS's manual directory.
 """
 
-import dataclasses
 import io
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -20,33 +19,14 @@ from jaxpose.data.convert import convert_split
 from jaxpose.data.manifest import FILE_NAME, read_manifest
 from jaxpose.data.manifest import VERSION as RECORDS_VERSION
 from jaxpose.data.plan import Plan, make_plan
-from jaxpose.data.records import Field, Record, number_of_shards, record_fields
+from jaxpose.data.records import Field, Record, record_fields
 from jaxpose.data.requirements import REQUIREMENTS
 from jaxpose.data.sources import Source, drawn_source, read_source
+from jaxpose.data.tfds_writing import CountedDownloadConfig, CutByCount, SameBytes
 from jaxpose.data.tfrecords import load_tensorflow
 from jaxpose.skeletons import COCO, MPII, POSETRACK17, POSETRACK18, Skeleton
 
 _KEY_RANGE = 2**128  # TFDS sorts by keys of 128 bits
-
-
-@dataclasses.dataclass(frozen=True)
-class _CutByCount:
-    """Stands in for TFDS's rule, so that TFRecords are cut where the npz writer cuts."""
-
-    canvas: int
-
-    def get_number_shards(
-        self, total_size: int, num_examples: int, uses_precise_sharding: bool = True
-    ) -> int:
-        return number_of_shards(num_examples, self.canvas)
-
-
-@dataclasses.dataclass(eq=False)
-class _DownloadConfig(tfds.download.DownloadConfig):
-    cut: _CutByCount | None = None
-
-    def get_shard_config(self) -> Any:
-        return self.cut
 
 
 def _feature(field: Field) -> tfds.features.FeatureConnector:
@@ -141,10 +121,13 @@ class Records(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         for number, record in enumerate(convert_split(self._plan, split, self.progress)):
             yield number * step, record
 
+    def _example_writer(self) -> Any:
+        return SameBytes(super()._example_writer())
+
     def _download_and_prepare(
         self, dl_manager: tfds.download.DownloadManager, download_config: Any
     ) -> None:
-        config = _DownloadConfig(**vars(download_config), cut=_CutByCount(self._canvas))
+        config = CountedDownloadConfig(**vars(download_config), cut=CutByCount(self._canvas))
         super()._download_and_prepare(dl_manager, config)
         # Still in TFDS's temporary folder: the manifest appears in the same rename as the shards.
         assert self._plan is not None

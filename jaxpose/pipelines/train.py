@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import jax
 from ml_collections import ConfigDict
+from tqdm import tqdm
 
 from jaxpose.config import to_json
 from jaxpose.errors import PreemptedError
@@ -159,6 +160,8 @@ class Job:
                     f"stopped by {self.stop.reason} during evaluation; step {step} is saved"
                 )
 
+        if self.primary:
+            tqdm.write(f"scoring step {step}")
         weights = variables(state, ema=True)
         batches = self.records.validation()
         result, sheet = score(self.task, self.predict, weights, batches, self.put, interrupted)
