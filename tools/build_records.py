@@ -30,6 +30,9 @@ _ALLOW_MISSING = flags.DEFINE_integer("allow_missing", 0, "Images that may be mi
 _TRAIN = flags.DEFINE_string("train", None, "Annotation file or folder of the training split.")
 _VALIDATION = flags.DEFINE_string("validation", None, "The same of the validation split.")
 _IMAGES = flags.DEFINE_string("images", None, "Folder that the image names refer to.")
+_VALIDATION_IMAGES = flags.DEFINE_string(
+    "validation_images", None, "The same of the validation split, where that differs."
+)
 _VAL_LIST = flags.DEFINE_string("val_list", None, "File that names MPII's validation images.")
 _VERIFY = flags.DEFINE_bool("verify", False, "Read every byte of the built set and check it.")
 _PROGRESS = flags.DEFINE_bool("progress", True, "Show a progress bar.")
@@ -67,7 +70,8 @@ def main(argv: list[str]) -> None:
 def _source() -> "Source | None":
     from jaxpose.data.sources import Source
 
-    named = {"train": _TRAIN, "validation": _VALIDATION, "images": _IMAGES, "val_list": _VAL_LIST}
+    named = {"train": _TRAIN, "validation": _VALIDATION, "images": _IMAGES}
+    named |= {"validation_images": _VALIDATION_IMAGES, "val_list": _VAL_LIST}
     paths = {part: Path(flag.value).expanduser() for part, flag in named.items() if flag.value}
     if _SOURCE.value is None:
         if paths:

@@ -119,7 +119,7 @@ def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarr
     else:
         _indoors(rng, image, horizon)
     _ground(rng, image, horizon)
-    noise = sum(_texture(rng, size, cells) * 10 for cells in (4, 16, 90))
+    noise = sum(_texture(rng, size, cells) * 6 for cells in (4, 16, 90))
     lit = image.astype(np.float32) + np.asarray(noise)[..., None]
     return np.clip(cv2.GaussianBlur(lit, (0, 0), rng.uniform(1.5, 4.0)), 0, 255).astype(np.uint8)
 

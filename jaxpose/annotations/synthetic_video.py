@@ -9,12 +9,11 @@ from jaxpose.annotations.synthetic_look import Look, draw_look
 from jaxpose.annotations.synthetic_motion import (
     Body,
     Motion,
-    draw_angles,
     draw_body,
-    draw_facing,
     pose_body,
 )
 from jaxpose.annotations.synthetic_people import draw_person
+from jaxpose.annotations.synthetic_poses import draw_angles, draw_facing
 from jaxpose.annotations.synthetic_scene import (
     Occluder,
     draw_background,
@@ -129,7 +128,7 @@ def _draw_actor(
     width: int,
     annotated: bool = True,
 ) -> Actor:
-    walking = bool(rng.random() < 0.15)
+    walking = bool(rng.random() < 0.12)
     body, look, time = draw_body(rng), draw_look(rng), np.arange(frames)
     facing = draw_facing(rng, walking)
     if walking:

@@ -30,6 +30,7 @@ class Source:
       folder: root of the data set in the layout of `requirements.REQUIREMENTS`.
       train, validation: annotation file or folder of a split; given one, only those given count.
       images: folder that image names of both splits refer to.
+      validation_images: the same of the validation split, where that differs.
       val_list: text file with one image name a line: MPII's validation images.
     """
 
@@ -38,6 +39,12 @@ class Source:
     validation: Path | None = None
     images: Path | None = None
     val_list: Path | None = None
+    validation_images: Path | None = None
+
+    def images_of(self, split: str, otherwise: Path) -> Path:
+        """Folder of a split's images; `otherwise` where none is named."""
+        named = self.validation_images if split == "validation" else None
+        return named or self.images or otherwise
 
     def given(self) -> dict[str, Path]:
         """Annotations named explicitly, by split."""
@@ -80,20 +87,27 @@ def drawn_source(data_dir: Path) -> Source:
 
 
 def _mpii(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
-    images = source.images or source.folder / "images"
+    folder = source.folder / "images"
     matlab = source.folder / MPII_MATLAB
     if matlab.is_file() and not source.given():
         sets = read_mpii_mat(matlab, source.val_list, rejections)
-        return {split: SourceSplit(found, images, (matlab,)) for split, found in sets.items()}
+        return {
+            split: SourceSplit(found, source.images_of(split, folder), (matlab,))
+            for split, found in sets.items()
+        }
     names = {"train": "annot/train.json", "validation": "annot/valid.json"}
     files = _chosen(source, {split: [source.folder / name] for split, name in names.items()})
     _require("mpii", source, files)
     sets = {split: read_mpii_json(file, rejections) for split, file in files.items()}
-    if source.val_list is not None and set(sets) == {"train"}:
+    if set(sets) == {"train"}:
         sets = split_validation(sets["train"], source.val_list)
     parts = tuple(files.values())
     return {
-        split: SourceSplit(found, images, (files[split],) if split in files else parts)
+        split: SourceSplit(
+            found,
+            source.images_of(split, folder),
+            (files[split],) if split in files else parts,
+        )
         for split, found in sets.items()
     }
 
@@ -112,9 +126,12 @@ def _videos(
     names = {"train": "annotations/train", "validation": "annotations/val"}
     folders = _chosen(source, {split: [source.folder / name] for split, name in names.items()})
     _require(dataset, source, folders)
-    images = source.images or source.folder
     return {
-        split: SourceSplit(read(path, rejections), images, tuple(annotation_files(path, suffixes)))
+        split: SourceSplit(
+            read(path, rejections),
+            source.images_of(split, source.folder),
+            tuple(annotation_files(path, suffixes)),
+        )
         for split, path in folders.items()
     }
 
@@ -129,7 +146,7 @@ def _coco(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
     splits = {}
     for split, file in files.items():
         folder = f"{names[split]}2017" if file == official[split] else "images"
-        images = source.images or source.folder / folder
+        images = source.images_of(split, source.folder / folder)
         splits[split] = SourceSplit(read_coco_keypoints(file, rejections), images, (file,))
     return splits
 

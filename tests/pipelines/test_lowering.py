@@ -1,0 +1,43 @@
+"""The training step of every config, reduced, lowers for accelerators that are not there."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import pytest
+
+from jaxpose.config import set_skeleton, smoke
+from jaxpose.skeletons import KNOWN
+from jaxpose.tasks import make_task
+from jaxpose.training.optimizer import make_optimizer
+from jaxpose.training.sharding import abstract, data_mesh, replicated
+from jaxpose.training.state import init_state
+from jaxpose.training.step import abstract_batch, lower_for_platforms, make_train_step
+
+FILES = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_reduced_step_lowers_for_tpu_and_cuda(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = smoke(module.get_config())
+    config.model.update(features=8, depth=2)
+    config.input_size, config.canvas = (32, 32), 64
+    if config.skeleton == "data":
+        set_skeleton(config, KNOWN["lsp"])
+    task, mesh = make_task(config), data_mesh()
+    optimizer, schedule, _ = make_optimizer(config.optimizer, 100)
+    state = init_state(task.model, task.input_shape, task.initial_value, optimizer, seed=0)
+    step = make_train_step(task, optimizer, schedule, mesh, ema_decay=config.ema_decay)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    exported = lower_for_platforms(
+        step,
+        abstract(state, replicated(mesh)),
+        abstract_batch(task, config.batch_size, mesh),
+        jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=replicated(mesh)),
+        platforms=("tpu", "cuda"),
+    )
+    assert exported.platforms == ("tpu", "cuda")
+    assert len(exported.mlir_module_serialized) > 10_000
