@@ -209,4 +209,5 @@ def loaded_config(holder: flags.FlagHolder) -> tuple[ConfigDict, str]:
         raise UsageError(f"--config: {reason}") from error
     if config is None:
         raise UsageError("--config=FILE is missing, for example --config=configs/quickstart.py")
-    return config, Path(flags.FLAGS[holder.name].config_filename).stem
+    flag: Any = flags.FLAGS[holder.name]  # of config_flags, which adds the file's name
+    return config, Path(flag.config_filename).stem

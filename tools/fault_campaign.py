@@ -83,16 +83,16 @@ def differences(one: Path, other: Path, step: int) -> list[str]:
     return names
 
 
-def kill_campaign(folder: Path, data: Path, reference: Path, rng: random.Random) -> dict[str, int]:
-    """kill -9 at random moments of the run's life, restarted with the same command each time."""
-    workdir, kills, failed = folder / "killed", 0, 0
-    begun = time.monotonic()
-    subprocess.run(command(folder / "timed", data, _STEPS.value), check=True, capture_output=True)
-    whole = time.monotonic() - begun
-    while kills < _KILLS.value:
+def kill_campaign(
+    folder: Path, data: Path, reference: Path, whole: float, rng: random.Random
+) -> dict[str, int]:
+    """kill -9 at random moments of a run's life of `whole` seconds, restarted each time."""
+    life, kills, failed, differing = 0, 0, 0, 0
+    workdir = folder / "killed0"
+    while True:
         child = start(workdir, data, _STEPS.value)
         try:
-            code = child.wait(timeout=rng.uniform(0.05, whole))
+            code = child.wait(timeout=rng.uniform(0.05, whole) if kills < _KILLS.value else None)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
@@ -101,17 +101,13 @@ def kill_campaign(folder: Path, data: Path, reference: Path, rng: random.Random)
             continue
         if code != 0:
             failed += 1
-            print(f"a resume failed with code {code}, see {workdir}.log")
-        # It came through before the kill: keep the count honest by starting a new life.
-        if code == 0:
-            compare(reference, workdir)
-            workdir = folder / f"killed{kills}"
-    while (code := start(workdir, data, _STEPS.value).wait()) != 0:
-        failed += 1
-        if failed > 3:
-            break
-    differing = compare(reference, workdir)
-    return {"kills": kills, "failed resumes": failed, "arrays that differ": len(differing)}
+            print(f"a resume failed with code {code}, see {workdir}.log", flush=True)
+        differing += len(compare(reference, workdir)) if code == 0 else 0
+        if kills >= _KILLS.value or failed > 3:
+            return {"kills": kills, "failed resumes": failed, "arrays that differ": differing}
+        # It came through before its kill: another life, so that the count stays honest.
+        life += 1
+        workdir = folder / f"killed{life}"
 
 
 def compare(reference: Path, workdir: Path) -> list[str]:
@@ -196,10 +192,15 @@ def main(argv: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rng, data = random.Random(_SEED.value), folder / "data"
     reference = folder / "reference"
-    subprocess.run(command(reference, data, _STEPS.value), check=True, capture_output=True)
-    table = {}
+    prepare = command(reference, data, _STEPS.value)
+    subprocess.run([*prepare, "--config.steps=1"], check=True, capture_output=True)
+    shutil.rmtree(reference)  # that run only made the data, which would count as its life
+    begun = time.monotonic()
+    subprocess.run(prepare, check=True, capture_output=True)
+    whole = time.monotonic() - begun
+    table: dict[str, int] = {}
     if _KILLS.value:
-        table |= kill_campaign(folder, data, reference, rng)
+        table |= kill_campaign(folder, data, reference, whole, rng)
     if _SIGNALS.value:
         table |= signal_campaign(folder, data)
     if _FLIPS.value:
