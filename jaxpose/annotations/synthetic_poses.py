@@ -77,7 +77,7 @@ def draw_facing(rng: np.random.Generator, walking: bool) -> float:
     if walking:
         return side * rng.uniform(0.3, 1.6)
     middle, spread = ((0.0, 0.4), (np.pi, 0.3), (side * np.pi / 2, 0.3))[
-        rng.choice(3, p=(0.85, 0.1, 0.05))
+        rng.choice(3, p=(0.88, 0.08, 0.04))
     ]
     return middle + rng.normal(0, spread)
 

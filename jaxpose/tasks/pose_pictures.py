@@ -10,6 +10,7 @@ from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.task import Batch
 
 MOST_TILES = 24
+READABLE = 192  # px of a tile's longer side, about
 
 
 def prediction_sheet(
@@ -24,10 +25,12 @@ def prediction_sheet(
     Args:
       batch: host batch of people; rows with mask 0 are left out.
       predictions: points [B, K, 2] in source px and scores [B, K].
-      size: (h, w) of a tile, the network input.
+      size: (h, w) of the network input; tiles show the same crop, small ones enlarged.
     """
     import cv2
 
+    enlarged = max(1, round(READABLE / max(size)))
+    size = (size[0] * enlarged, size[1] * enlarged)
     crops = np.asarray(
         affine.crop_matrix(batch["center"], batch["scale"], size, np.zeros_like(batch["scale"]))
     )

@@ -11,6 +11,7 @@ from jaxpose.config import pose_config
 from jaxpose.ops import affine
 from jaxpose.skeletons import POSETRACK17
 from jaxpose.tasks import pose
+from jaxpose.tasks.pose_pictures import input_sheet, prediction_sheet
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 SIZE = (96, 128)
@@ -247,3 +248,18 @@ def test_predict_images_takes_the_whole_image_as_the_crop():
         flip_test=False,
     )
     np.testing.assert_allclose(found["points"][0, 0], [30, 60], atol=4)
+
+
+def test_prediction_sheet_shows_the_crop_and_both_skeletons():
+    batch = dotted_batch(rows=2)
+    batch["mask"][1] = 0  # padding is not shown
+    predictions = {"points": batch["keypoints"][..., :2] + 4, "scores": np.ones((2, JOINTS))}
+    sheet = prediction_sheet(batch, predictions, skeleton=POSETRACK17, size=SIZE)
+    assert sheet.dtype == np.uint8 and sheet.shape[0] < 2 * 192 and sheet.shape[1] >= 192
+    colours = {tuple(c) for c in sheet.reshape(-1, 3)[::3].tolist()}
+    assert len(colours) > 20
+    inputs = pose.augment(jax.random.key(0), batch, options=CALM, **COMMON)
+    shown = input_sheet(
+        jax.tree.map(np.asarray, inputs), skeleton=POSETRACK17, mean=(0.0, 0.0, 0.0)
+    )
+    assert shown.std() > 5
