@@ -43,7 +43,7 @@ def command(workdir: Path, data: Path, steps: int, eval_every: int = 20) -> list
         "input_size=(64,64)",
         "batch_size=4",
     ]
-    small += [f"steps={steps}", "checkpoint.every_steps=3", "log_every=2"]
+    small += [f"steps={steps}", "checkpoint.every_steps=3", "log_every=1"]
     small += [f"eval.every_steps={eval_every}", "eval.batch_size=4"]
     small += [f"data.dir={data}", f"data.source={_SOURCE.value}", "compare_baselines=False"]
     small += ["data.synthetic.train_videos=3", "data.synthetic.validation_videos=1"]
