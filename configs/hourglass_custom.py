@@ -10,8 +10,7 @@ The joint names come from the file's category; `left_`/`right_` prefixes tell th
 set is converted on first use (under the data folder, as `custom`). Scores PCK@0.2 of the person
 box's longer side, and OKS AP where annotations carry areas.
 
-Variants: `:smoke` a minute on a CPU: a tiny network, 20 steps; on drawn people where no JSON is
-given.
+Variants: `:smoke` a minute on a CPU on drawn people, nothing to prepare.
 """
 
 from jaxpose.config import apply_variants, pose_config, smoke

@@ -7,7 +7,8 @@ Published neighbours on the usual split, not measured here: pytorch-pose 2 stack
 princeton's PyTorch port of 2 stacks 88.3. The report's Table 10 uses this network.
 
 Variants: `:smoke` a minute on a CPU on drawn people, nothing to prepare;
-`:posetrack15` trains PoseTrack's 15 joints instead (the nose masked), to be scored on PoseTrack.
+`:posetrack15` trains PoseTrack's 15 joints instead (the nose masked); score it on PoseTrack with
+`python -m jaxpose.evaluate --workdir=runs/hourglass_mpii_posetrack15 --dataset=posetrack17`.
 """
 
 from jaxpose.config import apply_variants, pose_config, smoke

@@ -41,6 +41,7 @@ def pose_config() -> ConfigDict:
                 "stem": "pose_hg_train",
                 "dtype": "float32",
             },
+            "data_dir": "",  # '' means JAXPOSE_DATA, else ~/jaxpose_data
             "data": _data_config(),
             "augment": {
                 "scale": 0.25,
@@ -76,7 +77,6 @@ def pose_config() -> ConfigDict:
 
 def _data_config() -> dict[str, Any]:
     return {
-        "dir": "",  # '' means JAXPOSE_DATA, else ~/jaxpose_data
         "source": "records",
         "train": ("mpii", "posetrack17"),
         "weights": (),  # () means in proportion to their sizes
@@ -86,6 +86,7 @@ def _data_config() -> dict[str, Any]:
         "window_shards": 8,
         # A COCO-format set of the user's own, converted on first use; '' where unused.
         "custom": {
+            "name": "custom",
             "train_json": "",
             "train_images": "",
             "validation_json": "",
@@ -139,6 +140,51 @@ def apply_variants(
             raise UsageError(f"unknown config variant ':{name}'; this config has: {known}")
         changes[name](config)
     return config
+
+
+def check_config(config: ConfigDict) -> None:
+    """Raises UsageError naming the first field whose value has no meaning."""
+    rules = {
+        "non_finite": (config.non_finite in ("stop", "skip"), "'stop' or 'skip'"),
+        "seed": (config.seed >= 0, "0 or more"),
+        "steps": (config.steps >= 0, "0 (from epochs) or more"),
+        "batch_size": (config.batch_size >= 1, "1 or more"),
+        "ema_decay": (0 <= config.ema_decay < 1, "from 0 (off) to below 1"),
+        "checkpoint.max_to_keep": (config.checkpoint.max_to_keep >= 1, "1 or more"),
+        "eval.batch_size": (config.eval.batch_size >= 1, "1 or more"),
+        "data.source": (config.data.source in ("records", "shards"), "'records' or 'shards'"),
+        "model.dtype": (
+            config.model.dtype in ("float32", "bfloat16", "float64"),
+            "'float32', 'bfloat16' or 'float64'",
+        ),
+    }
+    for name, (good, meaning) in rules.items():
+        if not good:
+            value: Any = config
+            for part in name.split("."):
+                value = value[part]
+            raise UsageError(f"config.{name} is {value!r}; it must be {meaning}")
+
+
+# What a run cannot change between its start and a resume without becoming another run.
+FIXED = ("task", "seed", "skeleton", "joints", "input_size", "model", "batch_size")
+FIXED_DATA = ("train", "weights", "train_split")
+
+
+def check_resume(old: ConfigDict, new: ConfigDict) -> list[str]:
+    """Fields that a resumed run changes, as text.
+
+    Raises:
+      UsageError: one of them makes it another run (network, data, seed or batch size).
+    """
+    before, after = json.loads(to_json(old)), json.loads(to_json(new))
+    fixed = [name for name in FIXED if before[name] != after[name]]
+    fixed += [f"data.{name}" for name in FIXED_DATA if before["data"][name] != after["data"][name]]
+    if fixed:
+        raise UsageError(
+            f"this workdir holds a run with another {', '.join(fixed)}; choose another --workdir"
+        )
+    return [name for name in after if before.get(name) != after[name]]
 
 
 def skeleton_of(config: ConfigDict) -> Skeleton:
@@ -195,7 +241,7 @@ def define_config_flag() -> flags.FlagHolder:
 
 
 def loaded_config(holder: flags.FlagHolder) -> tuple[ConfigDict, str]:
-    """The config of a parsed `--config` flag, and its file name without folder and ending.
+    """The config of a parsed `--config` flag, and a name for its run: file name and variants.
 
     Raises:
       UsageError: the flag is missing or its file cannot be read.
@@ -210,4 +256,5 @@ def loaded_config(holder: flags.FlagHolder) -> tuple[ConfigDict, str]:
     if config is None:
         raise UsageError("--config=FILE is missing, for example --config=configs/quickstart.py")
     flag: Any = flags.FLAGS[holder.name]  # of config_flags, which adds the file's name
-    return config, Path(flag.config_filename).stem
+    file, _, variant = flag.config_filename.partition(":")
+    return config, "_".join([Path(file).stem, *filter(None, variant.split(","))])

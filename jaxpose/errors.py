@@ -4,6 +4,7 @@ Exit codes: 0 ok, 1 some inputs failed, 2 usage, 3 data, 4 checkpoint, 75 preemp
 """
 
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -87,7 +88,7 @@ def run_main(main: Callable[[list[str]], object]) -> NoReturn:
             main(argv)
         except JaxposeError as error:
             if _DEBUG.value:
-                raise
+                traceback.print_exc()
             sys.stdout.flush()
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
@@ -95,7 +96,7 @@ def run_main(main: Callable[[list[str]], object]) -> NoReturn:
             return 130
         except Exception as error:
             if _DEBUG.value:
-                raise
+                traceback.print_exc()
             sys.stdout.flush()
             kind = type(error).__name__
             print(f"error: unexpected {kind}: {error} (--debug shows where)", file=sys.stderr)

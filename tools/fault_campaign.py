@@ -45,7 +45,7 @@ def command(workdir: Path, data: Path, steps: int, eval_every: int = 20) -> list
     ]
     small += [f"steps={steps}", "checkpoint.every_steps=3", "log_every=1"]
     small += [f"eval.every_steps={eval_every}", "eval.batch_size=4"]
-    small += [f"data.dir={data}", f"data.source={_SOURCE.value}", "compare_baselines=False"]
+    small += [f"data_dir={data}", f"data.source={_SOURCE.value}", "compare_baselines=False"]
     small += ["data.synthetic.train_videos=3", "data.synthetic.validation_videos=1"]
     small += ["data.synthetic.canvas=128", "data.train=('posetrack18','mpii','posetrack17')"]
     overrides = [f"--config.{text}" for text in small]

@@ -33,7 +33,7 @@ class PoseEvaluator:
             self._rows.setdefault(name, []).append(np.asarray(batch[name])[real])
         for name in ("points", "scores"):
             self._rows.setdefault(name, []).append(np.asarray(predictions[name])[real])
-        self._images += [str(name).partition("#")[0] for name in np.asarray(batch["id"])[real]]
+        self._images += [str(name).rpartition("#")[0] for name in np.asarray(batch["id"])[real]]
 
     def result(self) -> dict[str, Any]:
         """Metrics in percent, absent ones left out; `people`, and how many joints were scored."""
@@ -52,8 +52,10 @@ class PoseEvaluator:
             result |= self._named("pckh", scores)
         scores = pck(rows["points"], truth, valid, rows["box_xyxy"], mean_joints=in_mean)
         result |= self._named("pck", scores)
-        if np.isfinite(rows["area"]).all():
-            result |= self._oks(rows, valid)
+        with_area = np.isfinite(rows["area"])
+        if with_area.any():
+            result["oks_people"] = int(with_area.sum())
+            result |= self._oks({n: v[with_area] for n, v in rows.items()}, valid, with_area)
         return result
 
     def _named(self, name: str, scores: Mapping[str, Any]) -> dict[str, float]:
@@ -64,10 +66,14 @@ class PoseEvaluator:
         }
         return {name: float(scores["mean"])} | joints
 
-    def _oks(self, rows: Mapping[str, np.ndarray], valid: np.ndarray) -> dict[str, float]:
+    def _oks(
+        self, rows: Mapping[str, np.ndarray], valid: np.ndarray, chosen: np.ndarray
+    ) -> dict[str, float]:
         # A diverged network scores badly; it is no damaged data.
         finite = {name: np.nan_to_num(rows[name]) for name in ("points", "scores")}
-        truth, results = coco_records(dict(rows) | finite, valid, self._images)
+        truth, results = coco_records(
+            dict(rows) | finite, valid[chosen], np.array(self._images)[chosen].tolist()
+        )
         stats = oks_ap(truth, results, self._skeleton.sigmas)
         return {f"oks_{name.lower()}": 100 * value for name, value in stats.items()}
 

@@ -50,7 +50,7 @@ def evaluate(
     config.data.eval = dataset or config.data.eval
     config.data.train = (config.data.eval,)  # the training sets need not be at hand
     config.data.eval_split = split or config.data.eval_split
-    config.data.dir = data_dir or config.data.dir
+    config.data_dir = data_dir or config.data_dir
     config.data.source = source or config.data.source
     config.eval.flip_test = config.eval.flip_test if flip_test is None else flip_test
     config.eval.batch_size = batch_size or config.eval.batch_size
@@ -96,7 +96,7 @@ def protocol(restored: Restored, records: Records) -> dict[str, Any]:
         "boxes": "ground truth: one crop a person, from its own annotation",
         "joints": f"{shared} common (network {network}, data set {data})",
         "flip_test": bool(config.eval.flip_test),
-        "pckh": "distance <= 0.5 head sizes, head size = 0.6 x head box diagonal",
+        "pckh": "distance <= 0.5 head sizes; head size = 0.6 x head box diagonal, see notes",
         "pck": "distance <= 0.2 x longer side of the person box",
         "mean": "unweighted over joints, without pelvis and thorax",
         "oks": "pycocotools, 10 thresholds from 0.50 to 0.95, sigmas of the joint set",

@@ -3,7 +3,7 @@
 import copy
 import os
 import shutil
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from jaxpose.config import set_skeleton, skeleton_of
+from jaxpose.config import check_config, set_skeleton, skeleton_of
 from jaxpose.data.manifest import Manifest, open_records, record_folder
 from jaxpose.data.pipeline import eval_batches, train_batches
 from jaxpose.data.requirements import REQUIREMENTS
@@ -40,10 +40,10 @@ class Records:
         split = self.config.data.train_split
         return sum(s.split(split).records for s in self.train_sets) / self.config.batch_size
 
-    def train(self, start_step: int) -> Generator[Mapping[str, Any], None, None]:
+    def train(self, start_step: int) -> Iterator[Mapping[str, Any]]:
         """Endless training batches of this process, from a step on."""
         data = self.config.data
-        yield from train_batches(
+        return train_batches(
             [manifest.path for manifest in self.train_sets],
             weights=tuple(data.weights) or None,
             target=skeleton_of(self.config),
@@ -85,8 +85,8 @@ class Records:
 
 
 def data_folder(config: ConfigDict) -> Path:
-    """`config.data.dir`, else JAXPOSE_DATA, else ~/jaxpose_data."""
-    text = config.data.dir or os.environ.get("JAXPOSE_DATA") or "~/jaxpose_data"
+    """`config.data_dir`, else JAXPOSE_DATA, else ~/jaxpose_data."""
+    text = config.data_dir or os.environ.get("JAXPOSE_DATA") or "~/jaxpose_data"
     return Path(text).expanduser()
 
 
@@ -99,8 +99,10 @@ def prepare_records(config: ConfigDict, workdir: Path) -> Records:
       DataError: records are missing (the message says how to get each), or damaged.
     """
     config = copy.deepcopy(config).unlock()
-    if config.data.synthetic.train_videos and not config.data.dir:
-        config.data.dir = str(workdir / "data")
+    check_config(config)
+    if config.data.synthetic.train_videos:
+        # Apart from real records, whose names they carry.
+        config.data_dir = str(Path(config.data_dir or workdir / "data") / "drawn_people")
     if jax.process_index() == 0:
         _make(config)
     if jax.process_count() > 1:
@@ -172,7 +174,7 @@ def _make(config: ConfigDict) -> None:
     custom, drawn = config.data.custom, config.data.synthetic
     if drawn.train_videos:
         _draw(config)
-    elif custom.train_json:
+    elif custom.train_json and _may_build(config):
         images, scored = custom.train_images, custom.validation_json
         if not images or not scored:
             raise UsageError(
@@ -186,15 +188,21 @@ def _make(config: ConfigDict) -> None:
             images=Path(images),
             validation_images=Path(custom.validation_images or images),
         )
-        for name in dict.fromkeys(config.data.train):
-            build(
-                "coco_keypoints",
-                source,
-                data_folder(config),
-                canvas=2 * max(config.input_size),
-                format=config.data.source,
-                name=name,
-            )
+        build(
+            "coco_keypoints",
+            source,
+            data_folder(config),
+            canvas=2 * max(config.input_size),
+            format=config.data.source,
+            name=custom.name,
+        )
+
+
+def _may_build(config: ConfigDict) -> bool:
+    """Whether the custom set's files are there; without them, its records must be."""
+    custom = config.data.custom
+    folder = record_folder(data_folder(config), custom.name, "people", config.data.source)
+    return Path(custom.train_json).exists() or not folder.exists()
 
 
 def _draw(config: ConfigDict) -> None:
@@ -205,7 +213,10 @@ def _draw(config: ConfigDict) -> None:
     drawn, root = config.data.synthetic, data_folder(config)
     names = tuple(dict.fromkeys([*config.data.train, config.data.eval]))
     source = root / "drawn"
-    if not (source / "complete").exists():
+    marker, settings = source / "complete", f"seed {config.seed}, {drawn.to_json(sort_keys=True)}"
+    if marker.exists() and marker.read_text() != settings:
+        raise DataError(f"{source}: drawn with other settings; delete {root} to draw it again")
+    if not marker.exists():
         videos = drawn.train_videos + drawn.validation_videos
         shutil.rmtree(source, ignore_errors=True)  # half drawn, by a run that was killed
         with tqdm(total=videos, unit="video", desc="draw") as progress:
@@ -220,6 +231,6 @@ def _draw(config: ConfigDict) -> None:
                 processes=os.cpu_count() or 1,
                 progress=progress.update,
             )
-        (source / "complete").touch()
+        marker.write_text(settings)
     for name in names:
         build(name, source / name, root, canvas=drawn.canvas, format=config.data.source)

@@ -69,11 +69,13 @@ def _fine_tuned(config: ConfigDict, state: TrainState) -> TrainState:
 def check_space(folder: Path, state: TrainState, max_to_keep: int) -> None:
     """Raises CheckpointError unless the checkpoints that the run keeps fit on the disk."""
     one = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    needed = (max_to_keep + 2) * one  # the best one, and the one being written
+    # The best one and the one being written come on top; those on disk already have their place.
+    held = len(list((folder / "checkpoints").glob("[0-9]*")))
+    needed = max(1, max_to_keep + 2 - held) * one
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise CheckpointError(
-            f"{folder}: {needed / 1e6:.0f} MB needed for {max_to_keep + 2} checkpoints of "
-            f"{one / 1e6:.0f} MB, {free / 1e6:.0f} MB free; free some, choose another --workdir, "
-            "or lower --config.checkpoint.max_to_keep"
+            f"{folder}: {needed / 1e6:.0f} MB needed for checkpoints of "
+            f"{one / 1e6:.0f} MB each, {free / 1e6:.0f} MB free; free some, choose another "
+            "--workdir, or lower --config.checkpoint.max_to_keep"
         )

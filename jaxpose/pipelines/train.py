@@ -12,7 +12,7 @@ import jax
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from jaxpose.config import to_json
+from jaxpose.config import check_resume, from_json, to_json
 from jaxpose.errors import PreemptedError
 from jaxpose.pipelines.baselines import mean_pose_scores
 from jaxpose.pipelines.prepare import Records, prepare_records
@@ -52,7 +52,7 @@ def train(config: ConfigDict, workdir: str) -> dict[str, float]:
         say(f"jax {jax.__version__}, {jax.device_count()} x {device.device_kind}")
         records = prepare_records(config, Path(folder))
         with StopRequest() as stop, Watchdog(config.watchdog_seconds) as watchdog:
-            return Job(records, Path(folder), stop).run(watchdog)
+            return Job(records, Path(folder), stop, watchdog).run()
 
 
 def say(text: str) -> None:
@@ -64,8 +64,11 @@ def say(text: str) -> None:
 class Job:
     """One run: its config, data, devices, files, and the way it is asked to stop."""
 
-    def __init__(self, records: Records, folder: Path, stop: StopRequest) -> None:
-        self.records, self.folder, self.stop = records, folder, stop
+    def __init__(
+        self, records: Records, folder: Path, stop: StopRequest, watchdog: Watchdog
+    ) -> None:
+        self.records, self.folder = records, folder
+        self.stop, self.watchdog = stop, watchdog
         self.config = records.config
         self.primary = jax.process_index() == 0
         self.task = make_task(self.config)
@@ -83,15 +86,17 @@ class Job:
         self.key = make_key(self.config.seed)
         self.last: dict[str, float] = {}
 
-    def run(self, watchdog: Watchdog) -> dict[str, float]:
+    def run(self) -> dict[str, float]:
         """Start or resume, train to the end, report."""
         keep = self.config.checkpoint
         with Checkpoints(self.folder / "checkpoints", keep.max_to_keep, keep.best) as checkpoints:
+            if checkpoints.steps() and (self.folder / "config.json").exists():
+                self._compare_configs()
             host_state, start = starting_state(self.config, self.task, self.optimizer, checkpoints)
             self._announce(host_state)
             writer = MetricWriter(self.folder, resume_step=start or None, primary=self.primary)
             with writer:
-                self._train(replicate(self.mesh, host_state), start, checkpoints, writer, watchdog)
+                self._train(replicate(self.mesh, host_state), start, checkpoints, writer)
         for line in report_lines(self.folder, self.last):
             say(line)
         return self.last
@@ -102,8 +107,8 @@ class Job:
         start: int,
         checkpoints: Checkpoints,
         writer: MetricWriter,
-        watchdog: Watchdog,
     ) -> None:
+        batches = self.records.train(start)  # what is wrong with the data shows before compiling
         try:
             if start == 0 and self.config.compare_baselines:
                 self._score_baselines(state)
@@ -125,9 +130,9 @@ class Job:
             stop=self.stop,
             key=self.key,
             ledger=Ledger(self.folder, self.config.non_finite, self.config.non_finite_budget),
-            watchdog=watchdog,
+            watchdog=self.watchdog,
         )
-        with closing(self.records.train(start)) as batches:
+        with closing(batches):  # type: ignore[type-var]  # both sources give generators
             state = loop.run(state, start, batches)
         if not self.last:  # resumed at the end: nothing was left to train
             self.evaluate(writer, state, self.plan.total)
@@ -147,6 +152,7 @@ class Job:
             jax.ShapeDtypeStruct(self.key.shape, self.key.dtype, sharding=whole),
         )
         say("compiling the training step")
+        self.watchdog.beat("compilation", seconds=3600)
         return run_interruptible(lambda: step.lower(*shapes).compile(), self.stop)
 
     def evaluate(
@@ -155,6 +161,7 @@ class Job:
         """Scores of the validation split, with EMA weights where the run keeps them."""
 
         def interrupted() -> None:
+            self.watchdog.beat("evaluation")
             if self.stop.requested():
                 raise PreemptedError(
                     f"stopped by {self.stop.reason} during evaluation; step {step} is saved"
@@ -182,6 +189,12 @@ class Job:
         }
         if self.primary:
             write_atomic(self.folder / "baselines.json", json.dumps(scores, indent=2))
+
+    def _compare_configs(self) -> None:
+        old = from_json((self.folder / "config.json").read_text())
+        changed = check_resume(old, self.config)
+        if changed:
+            say(f"the config differs from the run so far in: {', '.join(changed)}")
 
     def _announce(self, state: TrainState) -> None:
         if self.primary:

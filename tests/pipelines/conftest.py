@@ -18,7 +18,7 @@ def shrink(config, data):
     config.log_every = 2
     config.data.train = ("posetrack18", "mpii")
     config.data.eval = "posetrack18"
-    config.data.dir = str(data)
+    config.data_dir = str(data)
     config.data.synthetic.update(train_videos=4, validation_videos=1, frames=4, canvas=128)
     return config
 

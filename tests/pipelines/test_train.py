@@ -108,6 +108,13 @@ def test_a_finished_run_trains_no_further(run, config, capsys):
     assert "resuming from step 6" in capsys.readouterr().out
 
 
+def test_a_workdir_is_not_continued_as_another_run(run, config):
+    folder, _ = run
+    config.batch_size = 4
+    with pytest.raises(UsageError, match="another batch_size; choose another --workdir"):
+        train(config, str(folder))
+
+
 def test_fine_tuning_lists_what_does_not_fit(run, config, tmp_path, capsys):
     folder, _ = run
     config.skeleton = "mpii"
@@ -152,7 +159,7 @@ train(from_json(text), {str(tmp_path / "run")!r})
 
 
 def test_missing_records_say_how_to_get_them(config, tmp_path):
-    config.data.dir = str(tmp_path / "empty")
+    config.data_dir = str(tmp_path / "empty")
     config.data.synthetic.train_videos = 0
     with pytest.raises(DataError) as caught:
         train(config, str(tmp_path / "run"))
@@ -165,6 +172,9 @@ def test_missing_records_say_how_to_get_them(config, tmp_path):
     ("change", "expected"),
     [
         ({"task": "poses"}, "config.task"),
+        ({"non_finite": "Stop"}, "config.non_finite"),
+        ({"model": {"dtype": "bf16"}}, "config.model.dtype"),
+        ({"seed": -1}, "config.seed"),
         ({"skeleton": "mpi"}, "config.skeleton"),
         ({"input_size": (60, 64)}, "divisible"),
     ],
@@ -190,18 +200,21 @@ def test_custom_sets_are_converted_on_first_use(config, data, tmp_path):
     from jaxpose.skeletons import Skeleton
 
     for split in ("train", "val"):
-        drawn = read_posetrack18(data / "drawn" / "posetrack18" / "annotations" / split)
+        drawn = read_posetrack18(
+            data / "drawn_people" / "drawn" / "posetrack18" / "annotations" / split
+        )
         names = tuple(f"{joint}_x" for joint in drawn.skeleton.joints)
         renamed = AnnotationSet(Skeleton("mine", names), drawn.frames)
         write_coco_keypoints(tmp_path / f"{split}.json", renamed)
-    images = str(data / "drawn" / "posetrack18")
+    images = str(data / "drawn_people" / "drawn" / "posetrack18")
     config.data.synthetic.train_videos = 0
     config.data.custom.update(
         train_json=str(tmp_path / "train.json"),
         train_images=images,
         validation_json=str(tmp_path / "val.json"),
     )
-    config.data.dir, config.data.train, config.data.eval = str(tmp_path), ("mine",), "mine"
+    config.data_dir, config.data.train, config.data.eval = str(tmp_path), ("mine",), "mine"
+    config.data.custom.name = "mine"
     config.skeleton = "data"
     records = prepare_records(config, tmp_path)
     assert records.config.joints[0] == "nose_x" and len(records.config.joints) == 17
