@@ -166,6 +166,7 @@ class Loop:
 
     def _log(self, step: int, meter: "_Meter", progress: tqdm) -> None:
         self.ledger.drain()
+        meter.stepped(0)  # the steps that were waited for belong to the time of training
         means = self.ledger.means()
         rates = meter.rates()
         loss = means.get("loss", float("nan"))

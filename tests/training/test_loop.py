@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from itertools import count
 
 import jax
@@ -50,6 +51,7 @@ class Run:
     def __init__(self, folder, plan, evaluate=None, policy="stop", budget=2, **step_options):
         self.folder, self.plan, self.policy, self.budget = folder, plan, policy, budget
         self.evaluate, self.step_options = evaluate, step_options
+        self.step = None
 
     def __call__(self, state=None, start=0):
         with (
@@ -59,7 +61,7 @@ class Run:
         ):
             loop = Loop(
                 plan=self.plan,
-                step=toy_step(**self.step_options),
+                step=self.step or toy_step(**self.step_options),
                 put=lambda host: host,
                 evaluate=self.evaluate,
                 checkpoints=self.checkpoints,
@@ -131,6 +133,30 @@ def test_metrics_are_read_late_but_none_is_lost(tmp_path):
     assert ledger.count == 3
     ledger.drain()
     assert ledger.means() == {"loss": 3.0} and ledger.count == 0
+
+
+def test_time_of_steps_in_flight_is_training_time_not_input_stall(tmp_path):
+    class Slow:
+        """A device value that takes a while to be read, as one still being computed."""
+
+        def __array__(self, dtype=None, copy=None):
+            time.sleep(0.05)
+            return np.asarray(1.0, dtype or np.float32)
+
+    run = Run(tmp_path, Plan(4, 1, 0, 0))
+    toy = run.step_options
+    toy["on_step"] = lambda number: None
+    original = toy_step(**toy)
+
+    def step(state, batch, key):
+        state, metrics = original(state, batch, key)
+        return state, metrics | {"loss": Slow()}
+
+    run.step = step
+    run()
+    rows = [row for row in run.lines() if "images_per_second" in row]
+    assert all(row["images_per_second"] < 2 / 0.04 for row in rows)
+    assert all(row["input/stall_fraction"] < 0.5 for row in rows)
 
 
 def test_signal_in_a_step_saves_the_finished_step_and_resumes(tmp_path):
