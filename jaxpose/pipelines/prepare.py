@@ -13,12 +13,13 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from jaxpose.config import check_config, set_skeleton, skeleton_of
+from jaxpose.config import set_skeleton, skeleton_of
 from jaxpose.data.manifest import Manifest, open_records, record_folder
 from jaxpose.data.pipeline import eval_batches, train_batches
 from jaxpose.data.requirements import REQUIREMENTS
 from jaxpose.data.sources import Source
 from jaxpose.errors import DataError, UsageError
+from jaxpose.pipelines.config_checks import check_config
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ import jax
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from jaxpose.config import check_resume, from_json, to_json
+from jaxpose.config import from_json, to_json
 from jaxpose.errors import PreemptedError
 from jaxpose.pipelines.baselines import mean_pose_scores
+from jaxpose.pipelines.config_checks import check_resume
 from jaxpose.pipelines.prepare import Records, prepare_records
 from jaxpose.pipelines.scoring import score
 from jaxpose.pipelines.start import check_space, starting_state
