@@ -230,6 +230,7 @@ class _Meter:
         self._mark = time.perf_counter()
 
     def rates(self) -> dict[str, float]:
+        """Images per second and share of time spent on input since the last call."""
         spent = max(self._spent, 1e-9)
         rates = {
             "images_per_second": self._images / spent,
