@@ -1,4 +1,4 @@
-"""Hurt training runs on purpose and count: kills, signals, flipped bits; one table at the end.
+"""Hurt training runs on purpose and count: kills, signals, flipped bits, damaged records.
 
 python tools/fault_campaign.py --kills=20 --flips=40 --signals=3
 
@@ -27,6 +27,7 @@ from jaxpose.training.checkpoint import Checkpoints
 _KILLS = flags.DEFINE_integer("kills", 20, "kill -9 at this many random moments.")
 _SIGNALS = flags.DEFINE_integer("signals", 2, "SIGTERM this often in each phase.")
 _FLIPS = flags.DEFINE_integer("flips", 40, "Single bits to flip in array data.")
+_DAMAGES = flags.DEFINE_bool("damages", True, "Flip a bit of, cut and empty a shard of records.")
 _STEPS = flags.DEFINE_integer("steps", 60, "Training steps of a run.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the moments and bits.")
 _SOURCE = flags.DEFINE_enum("source", "records", ["records", "shards"], "What runs read.")
@@ -61,10 +62,11 @@ def start(workdir: Path, data: Path, steps: int, eval_every: int = 20) -> subpro
 
 
 def order_of(workdir: Path) -> list[dict[str, object]]:
-    """The losses as logged, a fingerprint of the records' order."""
+    """Every step's loss and the fingerprint of the records it read, as logged."""
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
-    return [{"step": r["step"], "loss": r["train/loss"]} for r in rows if "train/loss" in r]
+    names = ("step", "train/loss", "input/ids_crc32")
+    return [{name: r[name] for name in names} for r in rows if "train/loss" in r]
 
 
 def differences(one: Path, other: Path, step: int) -> list[str]:
@@ -111,10 +113,10 @@ def kill_campaign(
 
 
 def compare(reference: Path, workdir: Path) -> list[str]:
-    """Differences in arrays and in the logged losses; printed, and returned."""
+    """Differences in arrays, logged losses and record order; printed, and returned."""
     differing = differences(reference, workdir, _STEPS.value)
     if order_of(reference) != order_of(workdir):
-        differing.append("logged losses")
+        differing.append("logged losses or record order")
     print(f"{workdir.name}: {len(differing)} differences from the untouched run", flush=True)
     return differing
 
@@ -184,6 +186,35 @@ def flip_campaign(folder: Path, reference: Path, rng: random.Random) -> dict[str
     return {"bits flipped": _FLIPS.value, "detected": detected, "wrong weights loaded": wrong}
 
 
+def damage_campaign(folder: Path, data: Path, rng: random.Random) -> dict[str, int]:
+    """One shard damaged in each of three ways: a run must end with code 3 and name the shard."""
+    suffix = "npz" if _SOURCE.value == "shards" else "tfrecord"
+    named = 0
+    damages = {"bit": _flipped, "cut": lambda content, rng: content[:-10], "empty": _nothing}
+    for kind, damage in damages.items():
+        copied = folder / f"damaged_{kind}"
+        shutil.copytree(data, copied)
+        train = [p for p in copied.rglob(f"*-train*{suffix}*") if p.is_file()]
+        shard = rng.choice(sorted(train))
+        shard.write_bytes(damage(shard.read_bytes(), rng))
+        workdir = folder / f"on_damaged_{kind}"
+        code = start(workdir, copied, _STEPS.value).wait()
+        told = shard.name in Path(f"{workdir}.log").read_text(errors="replace")
+        named += code == 3 and told
+        print(f"{kind}: code {code}, {shard.name} {'named' if told else 'NOT NAMED'}", flush=True)
+    return {"shards damaged": len(damages), "named": named}
+
+
+def _flipped(content: bytes, rng: random.Random) -> bytes:
+    place = rng.randrange(len(content) // 4, len(content) // 2)  # in the middle of a record
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def _nothing(content: bytes, rng: random.Random) -> bytes:
+    del content, rng
+    return b""
+
+
 def main(argv: list[str]) -> None:
     """Run the campaigns and print one table."""
     del argv
@@ -205,11 +236,14 @@ def main(argv: list[str]) -> None:
         table |= signal_campaign(folder, data)
     if _FLIPS.value:
         table |= flip_campaign(folder, reference, rng)
+    if _DAMAGES.value:
+        table |= damage_campaign(folder, data, rng)
     for name, value in table.items():
         print(f"{name:24s} {value}")
     bad = table.get("failed resumes", 0) + table.get("arrays that differ", 0)
     bad += table.get("SIGTERMs", 0) - table.get("saved", 0)
     bad += table.get("bits flipped", 0) - table.get("detected", 0)
+    bad += table.get("shards damaged", 0) - table.get("named", 0)
     if bad:
         raise JaxposeError(f"{bad} faults were not survived; runs are in {folder}")
 

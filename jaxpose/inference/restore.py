@@ -18,6 +18,8 @@ from jaxpose.config import from_json
 from jaxpose.errors import CheckpointError
 from jaxpose.tasks import make_task
 from jaxpose.tasks.task import Task
+from jaxpose.training.leaves import compare_leaves, listed
+from jaxpose.training.saved_steps import first_line
 from jaxpose.training.state import abstract_variables, nested
 from jaxpose.training.weights import Weights, load_weights
 
@@ -54,7 +56,8 @@ def restore(path: str | Path, step: int | None = None) -> Restored:
       CheckpointError: nothing intact there, or weights of another architecture.
     """
     weights = load_weights(path, step=step)
-    config = from_json(_config_text(epath.Path(path)))
+    file = _config_file(epath.Path(path))
+    config = _read_config(file)
     task = make_task(config)
     variables = _checked_variables(task, weights)
     compiled = jax.jit(task.predict_images)
@@ -71,23 +74,33 @@ def restore(path: str | Path, step: int | None = None) -> Restored:
     return Restored(config, task, variables, weights.step, weights.digest, predict)
 
 
-def _config_text(path: epath.Path) -> str:
+def _config_file(path: epath.Path) -> epath.Path:
     # The path may be the workdir, its checkpoints folder or a step's folder.
     for folder in (path, path.parent, path.parent.parent):
         if (folder / "config.json").exists():
-            return (folder / "config.json").read_text()
+            return folder / "config.json"
     raise CheckpointError(f"{path}: no config.json there or in the two folders above")
 
 
-def _checked_variables(task: Task, weights: Weights) -> dict[str, Any]:
-    wanted = [{p: s.shape for p, s in part.items()} for part in _abstract(task)]
-    found = [
-        {path: np.shape(value) for path, value in part.items()}
-        for part in (weights.params, weights.batch_stats)
-    ]
-    if found != wanted:
+def _read_config(file: epath.Path) -> ConfigDict:
+    try:
+        return from_json(file.read_text())
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        reason = first_line(error)
         raise CheckpointError(
-            f"step {weights.step}: the weights are not those of the network in config.json"
+            f"{file} is damaged ({reason}); put back a copy, or train into another --workdir"
+        ) from error
+
+
+def _checked_variables(task: Task, weights: Weights) -> dict[str, Any]:
+    params, batch_stats = _abstract(task)
+    found = weights.params | weights.batch_stats
+    problems = compare_leaves(params | batch_stats, found, check_dtype=False)
+    problems += [f"{name}: not wanted" for name in found if name not in params | batch_stats]
+    if problems:
+        raise CheckpointError(
+            f"step {weights.step}: the weights are not those of the network in config.json: "
+            f"{listed(problems)}"
         )
     return jax.device_put(nested(weights.params, weights.batch_stats))
 

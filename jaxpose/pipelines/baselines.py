@@ -1,6 +1,6 @@
 """What a trained network is compared with: the untrained one, and the mean pose of the box."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -17,10 +17,15 @@ def mean_pose_scores(
     task: Task,
     train: Iterable[Mapping[str, Any]],
     validation: Iterable[Mapping[str, Any]],
+    interrupted: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Scores of the training people's mean pose, placed into each validation person's box."""
+    """Scores of the training people's mean pose, placed into each validation person's box.
+
+    `interrupted` is called before each batch; it raises to stop.
+    """
     keypoints, boxes = [], []
     for batch in islice(train, MOST_BATCHES):
+        interrupted()
         real = np.asarray(batch["mask"]) > 0
         # A joint that a data set lacks is no annotation.
         flags = (
@@ -31,6 +36,7 @@ def mean_pose_scores(
     pose = mean_pose(np.concatenate(keypoints), np.concatenate(boxes))
     evaluator = task.evaluator()
     for batch in validation:
+        interrupted()
         points = place_pose(pose, np.asarray(batch["box_xyxy"]))
         evaluator.add(batch, {"points": points, "scores": np.ones(points.shape[:2])})
     return evaluator.result()

@@ -22,7 +22,8 @@ from jaxpose.pipelines.start import check_space, starting_state
 from jaxpose.tasks import make_task
 from jaxpose.training.checkpoint import Checkpoints
 from jaxpose.training.leaves import flatten_tree
-from jaxpose.training.loop import Ledger, Loop, Plan
+from jaxpose.training.ledger import Ledger
+from jaxpose.training.loop import Loop, Plan
 from jaxpose.training.metrics import MetricWriter
 from jaxpose.training.optimizer import make_optimizer
 from jaxpose.training.sharding import (
@@ -136,7 +137,7 @@ class Job:
         with closing(batches):  # type: ignore[type-var]  # both sources give generators
             state = loop.run(state, start, batches)
         if not self.last:  # resumed at the end: nothing was left to train
-            self.evaluate(writer, state, self.plan.total)
+            self.last = checkpoints.metrics(self.plan.total)
 
     def _compile(self, state: TrainState) -> Callable[..., Any]:
         step = make_train_step(
@@ -160,18 +161,11 @@ class Job:
         self, writer: MetricWriter | None, state: TrainState, step: int
     ) -> dict[str, float]:
         """Scores of the validation split, with EMA weights where the run keeps them."""
-
-        def interrupted() -> None:
-            self.watchdog.beat("evaluation")
-            if self.stop.requested():
-                raise PreemptedError(
-                    f"stopped by {self.stop.reason} during evaluation; step {step} is saved"
-                )
-
         if self.primary:
             tqdm.write(f"scoring step {step}")
         weights = variables(state, ema=True)
         batches = self.records.validation()
+        interrupted = partial(self._interrupted, step)
         result, sheet = score(self.task, self.predict, weights, batches, self.put, interrupted)
         if sheet is not None and writer is not None and self.primary:
             writer.image(step, "eval/predictions", sheet)
@@ -181,12 +175,21 @@ class Job:
         self.last = {name: float(value) for name, value in result.items()}
         return self.last
 
+    def _interrupted(self, step: int) -> None:
+        self.watchdog.beat("evaluation")
+        if self.stop.requested():
+            raise PreemptedError(
+                f"stopped by {self.stop.reason} during evaluation; step {step} is saved"
+            )
+
     def _score_baselines(self, state: TrainState) -> None:
         say("scoring the untrained network and the mean pose of the box")
         people = self.records.people(self.records.train_sets[0], self.config.data.train_split)
         scores = {
             "untrained": self.evaluate(None, state, 0),
-            "mean pose": mean_pose_scores(self.task, people, self.records.validation()),
+            "mean pose": mean_pose_scores(
+                self.task, people, self.records.validation(), partial(self._interrupted, 0)
+            ),
         }
         if self.primary:
             write_atomic(self.folder / "baselines.json", json.dumps(scores, indent=2))

@@ -3,6 +3,7 @@
 Only reads, so it also serves evaluation and inference beside a run that is still training.
 """
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ from absl import logging
 from etils import epath
 
 from jaxpose.training.digests import DamageError, check_arrays, check_seal
+
+LATE_METRICS = "late_metrics.json"
 
 
 class Loaded(NamedTuple):
@@ -47,7 +50,20 @@ def read_manifest(step_folder: epath.PathLike) -> dict[str, Any]:
         document = ocp.JsonCheckpointHandler().restore(folder / "metadata")
     except Exception as error:  # whatever a damaged file leads to is damage
         raise DamageError(f"metadata ({first_line(error)})") from error
-    return check_seal(document, int(folder.name), str(folder))
+    manifest = check_seal(document, int(folder.name), str(folder))
+    return manifest | {"metrics": manifest["metrics"] | _late_metrics(folder)}
+
+
+def _late_metrics(folder: epath.Path) -> dict[str, float]:
+    """Metrics of an evaluation that was made up for after the step had been written."""
+    file = folder / LATE_METRICS
+    if not file.exists():
+        return {}
+    try:
+        return {str(name): float(value) for name, value in json.loads(file.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        logging.warning("%s is damaged and was left out: %s", file, first_line(error))
+        return {}
 
 
 def read_step(

@@ -10,7 +10,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 def test_kills_signals_and_flipped_bits_are_survived(tmp_path):
     command = [sys.executable, "tools/fault_campaign.py", "--source=shards", "--steps=12"]
-    numbers = ["--kills=3", "--signals=1", "--flips=6", f"--folder={tmp_path}"]
+    numbers = ["--kills=3", "--signals=1", "--flips=6", "--nodamages", f"--folder={tmp_path}"]
     done = subprocess.run(
         [*command, *numbers], capture_output=True, text=True, check=False, cwd=REPOSITORY
     )

@@ -1,6 +1,7 @@
 """The real entry point on tiny drawn data: train, resume, score, restore, fine-tune."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,21 @@ def test_restore_takes_the_averaged_weights_and_predicts(run):
         restored.predict(images.astype(np.float32))
     with pytest.raises(CheckpointError, match="no checkpoint step 5"):
         jaxpose.restore(folder, step=5)
+
+
+def test_restore_says_what_is_wrong_with_a_config(run, tmp_path):
+    folder, _ = run
+    shutil.copytree(folder, tmp_path / "copy")
+    file = tmp_path / "copy/config.json"
+    text = file.read_text()
+    file.write_text(text[: len(text) // 2])
+    with pytest.raises(CheckpointError, match=r"config.json is damaged \(JSONDecodeError"):
+        jaxpose.restore(tmp_path / "copy")
+    config = json.loads(text)
+    config["model"]["features"] = 32
+    file.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"not those of the network.*shape .*expected"):
+        jaxpose.restore(tmp_path / "copy")
 
 
 def test_resuming_equals_an_uninterrupted_run_bit_for_bit(run, config, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+import zlib
 from itertools import count
 
 import jax
@@ -11,7 +12,8 @@ import pytest
 
 from jaxpose.errors import JaxposeError, PreemptedError
 from jaxpose.training.checkpoint import Checkpoints
-from jaxpose.training.loop import Ledger, Loop, Plan
+from jaxpose.training.ledger import Ledger
+from jaxpose.training.loop import Loop, Plan
 from jaxpose.training.metrics import MetricWriter
 from jaxpose.training.state import TrainState
 from jaxpose.training.stop import StopRequest, Watchdog
@@ -48,15 +50,18 @@ def batches(start=0):
 class Run:
     """One loop in a folder."""
 
-    def __init__(self, folder, plan, evaluate=None, policy="stop", budget=2, **step_options):
+    def __init__(
+        self, folder, plan, evaluate=None, policy="stop", budget=2, best=None, **step_options
+    ):
         self.folder, self.plan, self.policy, self.budget = folder, plan, policy, budget
+        self.best = best
         self.evaluate, self.step_options = evaluate, step_options
         self.step = None
 
     def __call__(self, state=None, start=0):
         with (
             StopRequest() as stop,
-            Checkpoints(self.folder / "checkpoints", max_to_keep=5) as self.checkpoints,
+            Checkpoints(self.folder / "checkpoints", 5, self.best) as self.checkpoints,
             MetricWriter(self.folder, tensorboard=False) as writer,
         ):
             loop = Loop(
@@ -176,11 +181,44 @@ def test_signal_in_a_step_saves_the_finished_step_and_resumes(tmp_path):
     np.testing.assert_array_equal(final.params["a/kernel"], np.full(3, 21.0))
 
 
-def test_signal_in_evaluation_saves_too(tmp_path):
+def test_signal_in_evaluation_saves_and_the_resume_makes_up_for_it(tmp_path):
     def evaluate(state, step):
         raise PreemptedError("stopped by SIGTERM during evaluation")
 
     run = Run(tmp_path, Plan(6, 1, 4, 0), evaluate)
     with pytest.raises(PreemptedError):
         run()
-    assert run.checkpoints.steps() == [4]
+    assert run.checkpoints.steps() == [4] and run.checkpoints.metrics(4) == {}
+    seen = []
+
+    def evaluate_again(state, step):
+        seen.append((step, int(state.step)))
+        return {"pckh": 50.0 - step}
+
+    state = fresh_state()._replace(step=np.int32(4))
+    resumed = Run(tmp_path, Plan(6, 1, 4, 0), evaluate_again)
+    resumed(state, 4)
+    assert seen == [(4, 4), (6, 6)]
+    assert {r["step"]: r["eval/pckh"] for r in run.lines() if "eval/pckh" in r} == {4: 46, 6: 44}
+    with Checkpoints(tmp_path / "checkpoints", best_metric="pckh") as checkpoints:
+        assert checkpoints.metrics(4) == {"pckh": 46.0} and checkpoints.best_step() == 4
+        (tmp_path / "checkpoints/4/late_metrics.json").write_text("{torn")
+    with Checkpoints(tmp_path / "checkpoints", best_metric="pckh") as checkpoints:
+        assert checkpoints.metrics(4) == {} and checkpoints.best_step() == 6
+
+
+def test_a_best_metric_that_no_evaluation_gives_is_said_once(tmp_path, caplog):
+    run = Run(tmp_path, Plan(4, 1, 2, 0), lambda state, step: {"pck": 1.0}, best="pckh")
+    with caplog.at_level("WARNING"):
+        run()
+    assert [record.message for record in caplog.records].count(
+        "config.checkpoint.best is 'pckh', which this evaluation does not give; no step will "
+        "count as best (it gives pck)"
+    ) == 1
+
+
+def test_logged_lines_tell_which_records_the_step_read(tmp_path):
+    run = Run(tmp_path, Plan(2, 1, 0, 0))
+    run()
+    rows = [row["input/ids_crc32"] for row in run.lines() if "input/ids_crc32" in row]
+    assert rows == [zlib.crc32(f"set/{n}#0\nset/{n}#1".encode()) for n in (1, 2)]
