@@ -8,7 +8,8 @@ has no head boxes). Not trained at full size by this project yet, so there is no
 Variants: `:smoke` a minute on a CPU on drawn people (their shared joints), nothing to prepare.
 """
 
-from jaxpose.config import apply_variants, pose_config, smoke
+from jaxpose.config import apply_variants
+from jaxpose.defaults import pose_config, smoke
 
 
 def _smoke(config):

@@ -13,7 +13,8 @@ box's longer side, and OKS AP where annotations carry areas.
 Variants: `:smoke` a minute on a CPU on drawn people, nothing to prepare.
 """
 
-from jaxpose.config import apply_variants, pose_config, smoke
+from jaxpose.config import apply_variants
+from jaxpose.defaults import pose_config, smoke
 
 
 def _smoke(config):

@@ -11,7 +11,8 @@ Variants: `:smoke` a minute on a CPU on drawn people, nothing to prepare;
 `python -m jaxpose.evaluate --workdir=runs/hourglass_mpii_posetrack15 --dataset=posetrack17`.
 """
 
-from jaxpose.config import apply_variants, pose_config, smoke
+from jaxpose.config import apply_variants
+from jaxpose.defaults import pose_config, smoke
 
 
 def _posetrack15(config):

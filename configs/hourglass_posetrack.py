@@ -8,7 +8,8 @@ Variants: `:smoke` a minute on a CPU on drawn people, nothing to prepare;
 `:posetrack18` takes PoseTrack18's annotations.
 """
 
-from jaxpose.config import apply_variants, pose_config, smoke
+from jaxpose.config import apply_variants
+from jaxpose.defaults import pose_config, smoke
 
 
 def _posetrack18(config):

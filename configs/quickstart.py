@@ -9,7 +9,8 @@ of the untrained network, of the mean pose of the box and of the trained network
 Variants: `:smoke` 20 steps on a handful of videos.
 """
 
-from jaxpose.config import apply_variants, pose_config, smoke
+from jaxpose.config import apply_variants
+from jaxpose.defaults import pose_config, smoke
 
 
 def get_config(variant=None):

@@ -10,12 +10,11 @@ import pytest
 from jaxpose.config import (
     apply_variants,
     from_json,
-    pose_config,
     set_skeleton,
     skeleton_of,
-    smoke,
     to_json,
 )
+from jaxpose.defaults import DEFAULTS, pose_config, smoke
 from jaxpose.errors import UsageError
 from jaxpose.skeletons import COCO, LSP
 
@@ -37,7 +36,7 @@ def test_every_config_loads_round_trips_and_says_its_command(path):
     _, small = load(path, "smoke")
     assert small.model.features == 32 and small.steps == 20
     assert small.data.synthetic.train_videos > 0
-    assert set(config) == set(pose_config()), "a field that no other config has"
+    assert set(config) == set(DEFAULTS[config.task]()), "a field that no other config has"
 
 
 def test_the_report_network_is_two_stacks_of_four_blocks():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxpose.config import pose_config, smoke
+from jaxpose.defaults import pose_config, smoke
 from jaxpose.pipelines.prepare import prepare_records
 
 

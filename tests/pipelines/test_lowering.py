@@ -6,7 +6,8 @@ from pathlib import Path
 import jax
 import pytest
 
-from jaxpose.config import set_skeleton, smoke
+from jaxpose.config import set_skeleton
+from jaxpose.defaults import smoke
 from jaxpose.skeletons import KNOWN
 from jaxpose.tasks import make_task
 from jaxpose.training.optimizer import make_optimizer

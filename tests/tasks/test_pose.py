@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxpose.config import pose_config
+from jaxpose.defaults import pose_config
 from jaxpose.ops import affine
 from jaxpose.skeletons import POSETRACK17
 from jaxpose.tasks import pose

@@ -1,0 +1,200 @@
+"""Every field of a config with its default: one function a task, and the smoke variant of each."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+
+def pose_config() -> ConfigDict:
+    """Every field of a pose config, with the settings of the report's hourglass.
+
+    Recipe: pose-hg-train (augmentation, targets, RMSprop) with pytorch-pose's drops at epochs 60
+    and 90; the network is the report's two stacks of four residual blocks.
+    """
+    own = {
+        "task": "pose",
+        # Joint set of the network's outputs; 'data' takes that of the training records.
+        "skeleton": "posetrack17",
+        "joints": (),
+        "limbs": (),
+        "input_size": (256, 256),
+        "mean": (0.0, 0.0, 0.0),
+        "model": {
+            "stacks": 2,
+            "blocks": 4,
+            "features": 256,
+            "depth": 4,
+            "stem": "pose_hg_train",
+            "dtype": "float32",
+        },
+        "augment": {
+            "scale": 0.25,
+            "rotation": 30.0,
+            "rotation_probability": 0.4,
+            "flip_probability": 0.5,
+            "color": 0.4,
+        },
+        "heatmap": {"sigma": 1.0, "zero_map_for_missing": False},
+        "batch_size": 24,
+    }
+    config = ConfigDict(_common() | own)
+    config.eval.update(batch_size=24, flip_test=True)
+    config.checkpoint.best = "pckh"
+    return config
+
+
+def detection_config() -> ConfigDict:
+    """Every field of a detector's config, with the settings of the report's SSD300.
+
+    Recipe: the report's section 2.1 (SGD, momentum 0.9, weight decay 5e-4, 1e-3 divided by 10 at
+    10,000, 12,000 and 14,000, end at 15,000), everything else as Caffe's ssd_pascal.py; the
+    warm-up is ours: person-only COCO is known to diverge without one.
+    """
+    own = {
+        "task": "detection",
+        # Names of the classes that the network tells from background; () takes those of the data.
+        "classes": ("person",),
+        "input_size": (300, 300),
+        "max_boxes": 0,  # boxes and ignored regions a frame has room for; 0: from the records
+        "max_ignored": 0,
+        # What is subtracted from 0..255, red green blue; and the order the weights expect.
+        "mean": (123.0, 117.0, 104.0),
+        "channels": "rgb",
+        "model": {
+            "width": 1.0,
+            "batch_norm": False,
+            "dtype": "float32",
+            "base_weights": "",  # VGG16 of ImageNet: .safetensors, .npz or .pth
+            "head_init": "normal",
+            "head_init_std": 0.01,
+        },
+        "default_boxes": {"scales": "voc", "truncate_sizes": True, "clip": "none"},
+        "matching": {
+            "mode": "caffe",
+            "overlap_threshold": 0.5,
+            "negative_overlap": 0.5,
+            "negative_ratio": 3.0,
+        },
+        "use_difficult": True,
+        "augment": {
+            "brightness": 32.0,
+            "contrast": (0.5, 1.5),
+            "saturation": (0.5, 1.5),
+            "hue": 36.0,  # degrees; Caffe's 18 is of OpenCV's half degrees
+            "distortion_probability": 0.5,
+            "expand_probability": 0.5,
+            "expand_ratio": 4.0,
+            "crop": True,
+            "flip_probability": 0.5,
+        },
+        "detect": {
+            "score_threshold": 0.01,
+            "iou_threshold": 0.45,
+            "pre_nms_top_k": 400,
+            "max_outputs": 200,
+        },
+        "batch_size": 32,
+        "steps": 15_000,
+    }
+    config = ConfigDict(_common() | own)
+    config.eval.update(
+        batch_size=32,
+        every_epochs=0.0,
+        every_steps=1000,
+        rule="11point",  # of VOC2007, or 'area' of 2010 and later
+        score_thresholds=(0.15, 0.3, 0.5),
+    )
+    config.checkpoint.update(every_epochs=0.0, every_steps=1000, best="map")
+    config.optimizer.update(
+        name="sgd",
+        learning_rate=1e-3,
+        drop_epochs=(),
+        drop_steps=(10_000, 12_000, 14_000),
+        warmup_steps=500,
+        momentum=0.9,
+        weight_decay=5e-4,
+    )
+    config.data.train = ("posetrack17",)
+    return config
+
+
+DEFAULTS = {"pose": pose_config, "detection": detection_config}
+
+
+def _common() -> dict[str, Any]:
+    return {
+        "seed": 0,
+        "canvas": 0,  # side of the records' canvas; 0: taken from the records
+        "data_dir": "",  # '' means JAXPOSE_DATA, else ~/jaxpose_data
+        "data": _data_config(),
+        "epochs": 100.0,
+        "steps": 0,  # 0: from epochs
+        "optimizer": _optimizer_config(),
+        "ema_decay": 0.0,
+        "non_finite": "stop",
+        "non_finite_budget": 100,
+        "eval": {"every_epochs": 1.0, "every_steps": 0},
+        "checkpoint": {"every_epochs": 1.0, "every_steps": 0, "max_to_keep": 3},
+        "log_every": 50,
+        "compare_baselines": False,
+        "init_from": "",
+        "init_skip": (),
+        "distributed": "off",
+        "watchdog_seconds": 0,
+    }
+
+
+def _data_config() -> dict[str, Any]:
+    return {
+        "source": "records",
+        "train": ("mpii", "posetrack17"),
+        "weights": (),  # () means in proportion to their sizes
+        "train_split": "train",
+        "eval": "posetrack17",
+        "eval_split": "validation",
+        "window_shards": 8,
+        # A COCO-format set of the user's own, converted on first use; '' where unused.
+        "custom": {
+            "name": "custom",
+            "train_json": "",
+            "train_images": "",
+            "validation_json": "",
+            "validation_images": "",
+        },
+        # A drawn data set, made on first use; 0 training videos where unused.
+        "synthetic": {"train_videos": 0, "validation_videos": 0, "frames": 0, "canvas": 512},
+    }
+
+
+def _optimizer_config() -> dict[str, Any]:
+    return {
+        "name": "rmsprop",
+        "learning_rate": 2.5e-4,
+        "drop_epochs": (60.0, 90.0),
+        "drop_steps": (),
+        "drop_factor": 0.1,
+        "warmup_steps": 0,
+        "weight_decay": 0.0,
+        "clip_norm": 0.0,
+        "accumulate": 1,
+        "momentum": 0.0,
+        "decay": 0.99,
+        "eps": 1e-8,
+    }
+
+
+def smoke(config: ConfigDict) -> ConfigDict:
+    """Shrink a config to a minute on a CPU, on drawn people: same code path, tiny network."""
+    config.batch_size = 8
+    config.steps = 20
+    config.log_every = 5
+    config.data.synthetic.update(train_videos=6, validation_videos=2, frames=4, canvas=192)
+    if config.task == "pose":
+        config.model.update(blocks=1, features=32, depth=3)
+        config.input_size = (96, 96)
+        config.eval.batch_size = 16
+    else:
+        config.model.update(width=0.125, batch_norm=True)
+        config.eval.batch_size = 8
+        config.data.train, config.data.eval = ("posetrack18",), "posetrack18"
+    return config
