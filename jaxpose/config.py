@@ -19,18 +19,24 @@ from jaxpose.skeletons import KNOWN, Skeleton
 
 
 def apply_variants(
-    config: ConfigDict, variant: str | None, changes: dict[str, Callable[[ConfigDict], Any]]
+    config: ConfigDict, variant: str | None, changes: dict[str, Callable[..., Any]]
 ) -> ConfigDict:
-    """Apply `--config=file.py:a,b`: each name is a function that changes the config in place.
+    """Apply `--config=file.py:a,b=0.7`: functions that change the config in place.
+
+    `a` calls changes['a'](config), `b=0.7` changes['b'](config, '0.7').
 
     Raises:
-      UsageError: for a name that `changes` lacks.
+      UsageError: for a name that `changes` lacks, or a value that it cannot take.
     """
-    for name in filter(None, (variant or "").split(",")):
+    for text in filter(None, (variant or "").split(",")):
+        name, equals, value = text.partition("=")
         if name not in changes:
             known = ", ".join(sorted(changes))
-            raise UsageError(f"unknown config variant ':{name}'; this config has: {known}")
-        changes[name](config)
+            raise UsageError(f"unknown config variant ':{text}'; this config has: {known}")
+        try:
+            changes[name](config, *[value] * bool(equals))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"config variant ':{text}' cannot be taken: {error}") from error
     return config
 
 
@@ -107,4 +113,4 @@ def loaded_config(holder: flags.FlagHolder) -> tuple[ConfigDict, str]:
         raise UsageError("--config=FILE is missing, for example --config=configs/quickstart.py")
     flag: Any = flags.FLAGS[holder.name]  # of config_flags, which adds the file's name
     file, _, variant = flag.config_filename.partition(":")
-    return config, "_".join([Path(file).stem, *filter(None, variant.split(","))])
+    return config, "_".join([Path(file).stem, *filter(None, variant.replace("=", "").split(","))])

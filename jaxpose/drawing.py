@@ -158,8 +158,11 @@ def draw_caption(image: np.ndarray, caption: str) -> np.ndarray:
 def _write(image: np.ndarray, text: str, at: tuple[int, int], colour: Colour) -> np.ndarray:
     """Text with a dark rim, readable on anything; cv2's fonts hold ASCII only."""
     plain = text.encode("ascii", "replace").decode()
-    for paint, width in (((0, 0, 0), 3), (colour, 1)):
-        cv2.putText(image, plain, at, cv2.FONT_HERSHEY_SIMPLEX, 0.36, paint, width, cv2.LINE_AA)
+    # Not thick text below thin: OpenCV 5 sets thick letters wider apart.
+    rim = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)]
+    for shift, paint in [*((shift, (0, 0, 0)) for shift in rim), ((0, 0), colour)]:
+        place = (at[0] + shift[0], at[1] + shift[1])
+        cv2.putText(image, plain, place, cv2.FONT_HERSHEY_SIMPLEX, 0.36, paint, 1, cv2.LINE_AA)
     return image
 
 

@@ -89,6 +89,8 @@ def conversion(source: Skeleton, target: Skeleton) -> np.ndarray:
 def convert_keypoints(keypoints: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray:
     """Reorder keypoints [..., K_source, C] into [..., K_target, C]; missing joints are zeros."""
     index = conversion(source, target)
+    if not source.size:
+        return np.zeros((*keypoints.shape[:-2], target.size, keypoints.shape[-1]), keypoints.dtype)
     taken = np.take(keypoints, np.maximum(index, 0), axis=-2)
     return np.where((index >= 0)[:, None], taken, np.zeros_like(taken))
 
@@ -148,5 +150,8 @@ LSP = Skeleton(
      "neck", "head_top"),
     _BODY_LIMBS + _TORSO_SIDES + _necked("neck") + (("neck", "head_top"),),
 )  # fmt: skip
+
+# The joint set of data sets that annotate boxes alone.
+NO_JOINTS = Skeleton("none", ())
 
 KNOWN = {s.name: s for s in (POSETRACK17, POSETRACK18, MPII, COCO, LSP)}

@@ -34,7 +34,8 @@ def test_every_config_loads_round_trips_and_says_its_command(path):
     assert f"python -m jaxpose.train --config=configs/{path.name}" in module.__doc__
     assert from_json(to_json(config)).to_dict() == config.to_dict()
     _, small = load(path, "smoke")
-    assert small.model.features == 32 and small.steps == 20
+    assert small.steps == 20
+    assert small.model.to_dict().get("features") == 32 or small.model.width == 0.125
     assert small.data.synthetic.train_videos > 0
     assert set(config) == set(DEFAULTS[config.task]()), "a field that no other config has"
 
@@ -52,6 +53,25 @@ def test_the_report_network_is_two_stacks_of_four_blocks():
 def test_unknown_variant_names_the_known_ones():
     with pytest.raises(UsageError, match="':smok'.*smoke"):
         apply_variants(pose_config(), "smok", {"smoke": smoke})
+
+
+def test_a_variant_may_take_a_value():
+    path = FILES[[p.stem for p in FILES].index("ssd300_posetrack")]
+    _, config = load(path, "overlap=0.7,smoke")
+    assert config.matching.overlap_threshold == 0.7 and config.steps == 20
+    assert config.eval.score_thresholds == (0.1, 0.2, 0.4)
+    for wrong in ("overlap", "overlap=high", "smoke=1"):
+        with pytest.raises(UsageError, match=f"':{wrong}' cannot be taken"):
+            load(path, wrong)
+
+
+def test_the_report_detector():
+    config = load(FILES[[p.stem for p in FILES].index("ssd300_posetrack")])[1]
+    optimizer = config.optimizer
+    assert (optimizer.name, optimizer.learning_rate, optimizer.momentum) == ("sgd", 1e-3, 0.9)
+    assert optimizer.weight_decay == 5e-4 and config.steps == 15_000
+    assert optimizer.drop_steps == (10_000, 12_000, 14_000) and optimizer.warmup_steps > 0
+    assert config.matching.overlap_threshold == 0.5 and config.eval.score_thresholds[0] == 0.15
 
 
 def test_skeleton_resolution():

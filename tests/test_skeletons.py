@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from jaxpose import skeletons
-from jaxpose.skeletons import COCO, KNOWN, LSP, MPII, POSETRACK17, POSETRACK18
+from jaxpose.skeletons import (
+    COCO,
+    KNOWN,
+    LSP,
+    MPII,
+    NO_JOINTS,
+    POSETRACK17,
+    POSETRACK18,
+    convert_keypoints,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +71,12 @@ def test_conversion_there_and_back_keeps_shared_joints(source, target):
     shared = skeletons.conversion(target, source) >= 0
     np.testing.assert_array_equal(back[:, shared], keypoints[:, shared])
     assert not back[:, ~shared].any()
+
+
+def test_a_set_without_joints_converts_to_absent_joints():
+    assert NO_JOINTS.size == 0 and NO_JOINTS.name not in KNOWN
+    for array in (NO_JOINTS.flip_order, NO_JOINTS.sigmas, NO_JOINTS.limb_indices):
+        assert len(array) == 0
+    converted = convert_keypoints(np.zeros((4, 0, 3), np.float32), NO_JOINTS, COCO)
+    assert converted.shape == (4, 17, 3) and converted.dtype == np.float32 and not converted.any()
+    assert convert_keypoints(np.ones((4, 17, 3)), COCO, NO_JOINTS).shape == (4, 0, 3)

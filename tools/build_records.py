@@ -1,7 +1,8 @@
 """Convert a data set into records: python tools/build_records.py coco_keypoints --source=FOLDER.
 
-Data sets: mpii, posetrack17, posetrack18, coco_keypoints (or any set in its format, with --name)
-and synthetic, which needs no source. Does nothing where the same source is built already.
+Data sets: mpii, posetrack17, posetrack18, coco_keypoints and coco_detection (or any set in their
+formats, with --name), voc, and synthetic, which needs no source. The two of boxes alone,
+coco_detection and voc, need --config=images. Does nothing where the same source is built already.
 """
 
 import os
@@ -24,6 +25,9 @@ _DATA_DIR = flags.DEFINE_string(
 _CONFIG = flags.DEFINE_string("config", "people", "people (one person a record) or images.")
 _CANVAS = flags.DEFINE_integer("canvas", 512, "Side of the canvas in px.")
 _FORMAT = flags.DEFINE_string("format", "records", "records (TFRecord) or shards (npz).")
+_BOX_EXTENT = flags.DEFINE_float(
+    "box_extent", 1.3, "Persons without an annotated box get the keypoint extent times this."
+)
 _NAME = flags.DEFINE_string("name", None, "Store under this name instead of the data set's.")
 _SKIP_BAD = flags.DEFINE_integer("skip_bad", 0, "Records that may be refused (rejects.jsonl).")
 _ALLOW_MISSING = flags.DEFINE_integer("allow_missing", 0, "Images that may be missing.")
@@ -57,11 +61,15 @@ def main(argv: list[str]) -> None:
         skip_bad=_SKIP_BAD.value,
         allow_missing=_ALLOW_MISSING.value,
         progress=_PROGRESS.value,
+        box_extent=_BOX_EXTENT.value,
     )
     manifest = verify(folder) if _VERIFY.value else read_manifest(folder)
     for name, split in manifest.splits.items():
         size = sum(shard.bytes for shard in split.shards) / 1e6
-        print(f"{name}: {split.records} records, {len(split.shards)} shards, {size:.1f} MB")
+        shards = "1 shard" if len(split.shards) == 1 else f"{len(split.shards)} shards"
+        print(f"{name}: {split.records} records, {shards}, {size:.1f} MB")
+    if manifest.config == "images":
+        print(f"classes: {', '.join(manifest.classes)}")
     for note in manifest.notes:
         print(f"note: {note}")
     print(f"{'verified' if _VERIFY.value else 'built'}: {folder}")

@@ -34,27 +34,32 @@ from jaxpose.annotations.validation import (
     text,
 )
 from jaxpose.errors import DataError
-from jaxpose.skeletons import KNOWN, Skeleton
+from jaxpose.skeletons import KNOWN, NO_JOINTS, Skeleton
 
 
 @dataclass
 class _Reading:
-    """What the records of one document are read against."""
+    """What the records of one document are read against; `names` are those of the categories."""
 
     path: Path
     rejections: Rejections
-    category: str
-    name: str
+    names: dict[str, str]
     skeleton: Skeleton
     other_categories: set[str]
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def read_document(path: Path, rejections: Rejections) -> AnnotationSet:
+def read_document(path: Path, rejections: Rejections, boxes_only: bool = False) -> AnnotationSet:
     """Read a COCO-shaped file: frames in the order of its images, persons in that of annotations.
 
+    Args:
+      path: the file.
+      rejections: collects refused records.
+      boxes_only: read the boxes of all categories and no keypoints.
+
     Raises:
-      DataError: not such a document, no or several categories with keypoints, too many refusals.
+      DataError: not such a document, too many refusals, no category, or, with keypoints, none or
+        several that have some.
     """
     document = load_json(path)
     with in_file(path):
@@ -63,7 +68,9 @@ def read_document(path: Path, rejections: Rejections) -> AnnotationSet:
             sequence(present(document, key, "the file"), key)
             for key in ("categories", "images", "annotations")
         ]
-        reading = _read_categories(lists[0], path, rejections)
+        records = [mapping(category, "category") for category in lists[0]]
+        categories = _all_categories(records) if boxes_only else _posed_category(records)
+        reading = _Reading(path, rejections, *categories)
     images = read_images(lists[1], path, rejections)
     ids: set[str] = set()
     for index, record in enumerate(lists[2]):
@@ -71,28 +78,43 @@ def read_document(path: Path, rejections: Rejections) -> AnnotationSet:
             _read_annotation(mapping(record, "annotation"), images, ids, reading)
     frames = (replace(entry.frame, persons=tuple(entry.persons)) for entry in images.values())
     notes = tuple(f"{count} {what}" for what, count in reading.counts.items())
-    return AnnotationSet(reading.skeleton, tuple(frames), notes)
+    classes = tuple(reading.names.values())
+    return AnnotationSet(reading.skeleton, tuple(frames), notes, classes)
 
 
-def _read_categories(categories: list[Any], path: Path, rejections: Rejections) -> _Reading:
-    records = [mapping(category, "category") for category in categories]
+def _category_ids(records: list[dict[str, Any]]) -> list[str]:
     identifiers = [identifier(present(r, "id", "category"), "category id") for r in records]
     if len(set(identifiers)) < len(identifiers):
         raise RecordError("categories: an id occurs twice")
+    return identifiers
+
+
+def _all_categories(
+    records: list[dict[str, Any]],
+) -> tuple[dict[str, str], Skeleton, set[str]]:
+    """Names by id in the order of the ids, no joints, and that no category is left out."""
+    found = list(zip(_category_ids(records), records, strict=True))
+    if all(type(record["id"]) is int for record in records):
+        found.sort(key=lambda pair: pair[1]["id"])
+    names = {i: text(present(r, "name", "category"), "category name") for i, r in found}
+    if not names or len(set(names.values())) < len(names):
+        raise RecordError("categories: none, or a name occurs twice")
+    return names, NO_JOINTS, set()
+
+
+def _posed_category(
+    records: list[dict[str, Any]],
+) -> tuple[dict[str, str], Skeleton, set[str]]:
+    """The name of the one category with keypoints, by its id, its joints, and the other ids."""
+    identifiers = _category_ids(records)
     posed = [n for n, record in enumerate(records) if record.get("keypoints")]
     if len(posed) > 1:
         posed = [n for n in posed if records[n].get("name") == "person"]
     if len(posed) != 1:
         raise RecordError("categories: exactly one with keypoints is needed, or one named person")
-    chosen = records[posed[0]]
-    return _Reading(
-        path=path,
-        rejections=rejections,
-        category=identifiers[posed[0]],
-        name=text(chosen.get("name", "person"), "category name"),
-        skeleton=_read_skeleton(chosen),
-        other_categories=set(identifiers) - {identifiers[posed[0]]},
-    )
+    chosen, own = records[posed[0]], identifiers[posed[0]]
+    name = text(chosen.get("name", "person"), "category name")
+    return {own: name}, _read_skeleton(chosen), set(identifiers) - {own}
 
 
 def _read_skeleton(category: dict[str, Any]) -> Skeleton:
@@ -121,7 +143,7 @@ def _read_annotation(
     if category in reading.other_categories:
         reading.counts["annotations of other categories left out"] += 1
         return
-    if category != reading.category:
+    if category not in reading.names:
         raise RecordError(f"category_id {category} is not among the categories")
     if "id" in record:
         own_id = identifier(record["id"], "annotation id")
@@ -132,15 +154,19 @@ def _read_annotation(
     if owner not in images:
         raise RecordError(f"image_id {owner} has no image")
     image = images[owner]
-    person = _read_person(record, image.frame, reading)
+    person = _read_person(record, reading.names[category], image.frame, reading)
     if person is not None:
         check_track(person.track_id, image.tracks)
         image.persons.append(person)
 
 
-def _read_person(record: dict[str, Any], frame: Frame, reading: _Reading) -> Person | None:
+def _read_person(
+    record: dict[str, Any], category: str, frame: Frame, reading: _Reading
+) -> Person | None:
     keypoints = _keypoints(record, reading.skeleton.size)
     box = None if record.get("bbox") is None else box_from_xywh(record["bbox"], "bbox")
+    if box is None and not reading.skeleton.size:
+        raise RecordError("annotation has no bbox")
     if box is not None and not has_area(box, frame.width, frame.height):
         # COCO's own train2017 holds two boxes of height 0.
         if not keypoints[:, 2].any():
@@ -155,7 +181,7 @@ def _read_person(record: dict[str, Any], frame: Frame, reading: _Reading) -> Per
         track_id=-1 if record.get("track_id") is None else integer(record["track_id"], "track_id"),
         iscrowd=flag(record.get("iscrowd", 0), "iscrowd"),
         area=None if record.get("area") is None else number(record["area"], "area"),
-        category=reading.name,
+        category=category,
         scores=_scores(record, reading.skeleton.size),
         score=None if record.get("score") is None else number(record["score"], "score"),
     )
@@ -174,6 +200,8 @@ def _head_box(record: dict[str, Any]) -> np.ndarray | None:
 
 
 def _keypoints(record: dict[str, Any], joints: int) -> np.ndarray:
+    if not joints:
+        return np.zeros((0, 3))
     if record.get("keypoints") is None and not record.get("num_keypoints"):
         return np.zeros((joints, 3))  # a box without a pose, as COCO's crowds
     flat = numbers(record.get("keypoints"), "keypoints", 3 * joints)
@@ -181,7 +209,7 @@ def _keypoints(record: dict[str, Any], joints: int) -> np.ndarray:
 
 
 def _scores(record: dict[str, Any], joints: int) -> np.ndarray | None:
-    return numbers(record["scores"], "scores", joints) if record.get("scores") else None
+    return numbers(record["scores"], "scores", joints) if joints and record.get("scores") else None
 
 
 def require_known_joints(annotation_set: AnnotationSet, skeleton: Skeleton, path: Path) -> None:

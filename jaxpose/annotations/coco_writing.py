@@ -14,15 +14,13 @@ CATEGORY_ID = 1
 _IDS_PER_IMAGE = 100
 
 
-def category_fields(skeleton: Skeleton, name: str) -> dict[str, Any]:
+def category_fields(skeleton: Skeleton, name: str, identifier: int = CATEGORY_ID) -> dict[str, Any]:
     """The `categories` entry; limbs are pairs of 1-based joint indices."""
-    return {
-        "supercategory": name,
-        "id": CATEGORY_ID,
-        "name": name,
-        "keypoints": list(skeleton.joints),
-        "skeleton": (skeleton.limb_indices + 1).tolist(),
-    }
+    fields: dict[str, Any] = {"supercategory": name, "id": identifier, "name": name}
+    if skeleton.size:
+        fields["keypoints"] = list(skeleton.joints)
+        fields["skeleton"] = (skeleton.limb_indices + 1).tolist()
+    return fields
 
 
 def image_number(image_id: str) -> int | str:
@@ -52,16 +50,19 @@ def annotation_ids(frames: Iterable[Frame]) -> list[list[int]]:
     ]
 
 
-def annotation_fields(person: Person, frame: Frame, identifier: int) -> dict[str, Any]:
+def annotation_fields(
+    person: Person, frame: Frame, identifier: int, category_id: int = CATEGORY_ID
+) -> dict[str, Any]:
     """The `annotations` entry of a person; fields that the person lacks are left out."""
     fields: dict[str, Any] = {
         "id": identifier,
         "image_id": image_number(frame.image_id),
-        "category_id": CATEGORY_ID,
+        "category_id": category_id,
         "iscrowd": int(person.iscrowd),
-        "keypoints": [plain_number(value) for value in person.keypoints.ravel()],
-        "num_keypoints": int((person.keypoints[:, 2] > 0).sum()),
     }
+    if len(person.keypoints):
+        fields["keypoints"] = [plain_number(value) for value in person.keypoints.ravel()]
+        fields["num_keypoints"] = int((person.keypoints[:, 2] > 0).sum())
     if person.box_xyxy is not None:
         fields["bbox"] = _xywh(person.box_xyxy)
     if person.head_box is not None:

@@ -26,17 +26,21 @@ def keypoint_extent(keypoints: np.ndarray) -> np.ndarray:
     return np.concatenate([points.min(0), points.max(0)]).astype(np.float64)
 
 
-def person_box(person: Person) -> tuple[np.ndarray, str]:
+def person_box(person: Person, factor: float = KEYPOINT_BOX_FACTOR) -> tuple[np.ndarray, str]:
     """The person's box in source px, and where it comes from.
 
+    Args:
+      person: whose box.
+      factor: on the keypoint extent, in each dimension.
+
     Returns:
-      (float64 [4] xyxy, 'annotated'), or (keypoint extent x 1.3 about the same centre, not
+      (float64 [4] xyxy, 'annotated'), or (keypoint extent x `factor` about the same centre, not
       clipped, 'keypoints') where the set has no person boxes; nan without keypoints either.
     """
     if person.box_xyxy is not None:
         return np.asarray(person.box_xyxy, np.float64), "annotated"
     extent = keypoint_extent(person.keypoints)
-    margin = (KEYPOINT_BOX_FACTOR - 1) / 2 * (extent[2:] - extent[:2])
+    margin = (factor - 1) / 2 * (extent[2:] - extent[:2])
     return np.concatenate([extent[:2] - margin, extent[2:] + margin]), "keypoints"
 
 
@@ -48,3 +52,10 @@ def head_size(person: Person) -> float:
     if person.scale is not None:
         return float(HEAD_SIZE_PER_RAW_SCALE * person.scale)
     return float("nan")
+
+
+def head_size_rule(person: Person) -> str:
+    """Which field `head_size` uses: 'head_box', 'scale', or '' where it is nan."""
+    if person.head_box is not None:
+        return "head_box"
+    return "" if person.scale is None else "scale"

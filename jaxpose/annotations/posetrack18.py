@@ -58,7 +58,7 @@ def _read_file(path: Path, rejections: Rejections) -> AnnotationSet:
         if not frame.video_id:
             frame = replace(frame, video_id=path.stem, frame_index=position)
         frames.append(frame)
-    return AnnotationSet(POSETRACK18, tuple(frames), document.notes)
+    return AnnotationSet(POSETRACK18, tuple(frames), document.notes, document.classes)
 
 
 def _with_flags(person: Person, annotated: int) -> Person:

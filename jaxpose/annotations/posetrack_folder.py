@@ -6,7 +6,6 @@ from pathlib import Path
 from jaxpose.annotations.images import resolve_inside
 from jaxpose.annotations.schema import AnnotationSet, Frame
 from jaxpose.errors import DataError
-from jaxpose.skeletons import Skeleton
 
 
 def annotation_files(path: str | Path, suffixes: Sequence[str]) -> list[Path]:
@@ -35,26 +34,28 @@ def read_videos(files: Iterable[Path], read: Callable[[Path], AnnotationSet]) ->
     """One set of the frames of all files, in their order.
 
     Raises:
-      DataError: two files hold the same video or image id, or joint sets differ.
+      DataError: two files hold the same video or image id, or joint sets or categories differ.
     """
     frames: list[Frame] = []
     notes: list[str] = []
     images: dict[str, Path] = {}
     videos: dict[str, Path] = {}
-    skeleton: Skeleton | None = None
+    first: AnnotationSet | None = None
     for file in files:
         part = read(file)
-        skeleton = skeleton or part.skeleton
-        if part.skeleton.joints != skeleton.joints:
+        first = first or part
+        if part.skeleton.joints != first.skeleton.joints:
             raise DataError(f"{file}: its joints differ from those of the files before it")
+        if part.classes != first.classes:
+            raise DataError(f"{file}: its category differs from that of the files before it")
         for frame in part.frames:
             _claim(images, frame.image_id, file, "image id")
             if frame.video_id:
                 _claim(videos, frame.video_id, file, "video")
         frames += part.frames
         notes += part.notes
-    assert skeleton is not None, "annotation_files returns at least one file"
-    return AnnotationSet(skeleton, tuple(frames), tuple(dict.fromkeys(notes)))
+    assert first is not None, "annotation_files returns at least one file"
+    return AnnotationSet(first.skeleton, tuple(frames), tuple(dict.fromkeys(notes)), first.classes)
 
 
 def _claim(owners: dict[str, Path], name: str, file: Path, kind: str) -> None:

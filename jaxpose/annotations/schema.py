@@ -25,7 +25,7 @@ class Person:
       head_box: float64 [4] xyxy, or None.
       center, scale: MPII's raw `objpos` [2] and `scale` (person height / 200 px), or None.
       track_id: -1 where there is none.
-      iscrowd, difficult: COCO's and VOC's flags.
+      iscrowd: COCO's flag; difficult, truncated: VOC's.
       area: segment area in px^2, or None.
       category: class name.
       scores: float64 [K] joint scores of a prediction, or None.
@@ -44,6 +44,7 @@ class Person:
     category: str = "person"
     scores: np.ndarray | None = None
     score: float | None = None
+    truncated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +73,19 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class AnnotationSet:
-    """The frames of one split, their joint set, and what the reader assumed (for the protocol)."""
+    """The frames of one split.
+
+    Attributes:
+      skeleton: joint set of the keypoints; `NO_JOINTS` for a set of boxes.
+      frames: in the order of the file.
+      notes: what the reader assumed and counted, for the protocol.
+      classes: names of the categories; each `Person.category` is one of them.
+    """
 
     skeleton: Skeleton
     frames: tuple[Frame, ...]
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ("person",)
 
 
 @dataclass

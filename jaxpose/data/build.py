@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from jaxpose.annotations.people import KEYPOINT_BOX_FACTOR
 from jaxpose.annotations.schema import Rejections
 from jaxpose.data.convert import convert_split
 from jaxpose.data.manifest import (
@@ -25,11 +26,12 @@ from jaxpose.data.manifest import (
 from jaxpose.data.plan import Plan, make_plan
 from jaxpose.data.records import CONFIGS, record_fields
 from jaxpose.data.shard_writer import write_split
-from jaxpose.data.sources import DATASETS, Source, drawn_source, read_source
+from jaxpose.data.sources import BOXES_ONLY, DATASETS, Source, drawn_source, read_source
 from jaxpose.errors import DataError, UsageError
 
 REJECTS = "rejects.jsonl"
 INCOMPLETE = "incomplete."  # TFDS's own prefix of folders being written
+_LARGEST_EXTENT = 4.0
 
 
 def build(
@@ -43,6 +45,7 @@ def build(
     skip_bad: int = 0,
     allow_missing: int = 0,
     progress: bool = True,
+    box_extent: float = KEYPOINT_BOX_FACTOR,
 ) -> Path:
     """Convert a data set; does nothing where it is built already from the same source.
 
@@ -58,22 +61,26 @@ def build(
       skip_bad: records that may be refused; they are written to rejects.jsonl.
       allow_missing: images that may be missing.
       progress: show a progress bar.
+      box_extent: a person without an annotated box gets the keypoint extent times this.
 
     Returns:
       The record folder, as `open_records` takes it.
 
     Raises:
-      UsageError: an unknown data set, config or format. DataError: bad or missing input, or
-      another source under this name.
+      UsageError: an unknown data set, config or format, or `people` of a set without joints.
+      DataError: bad or missing input, or another source under this name.
     """
     _check_arguments(dataset, config, canvas, format, name)
+    if not 1 <= box_extent <= _LARGEST_EXTENT:
+        limits = f"between 1 and {_LARGEST_EXTENT:g}"
+        raise UsageError(f"box_extent={box_extent:g}: must lie {limits} keypoint extents")
     stored = name or dataset
     folder = record_folder(data_dir, stored, config, format)
     with _only_build(folder):
         source = _named_source(dataset, source, Path(data_dir).expanduser())
         rejections = Rejections(allowed=skip_bad)
         splits = read_source(dataset, source, rejections)
-        plan = make_plan(stored, config, canvas, splits, rejections, allow_missing)
+        plan = make_plan(stored, config, canvas, splits, rejections, allow_missing, box_extent)
         sweep(folder)
         if is_built(folder, plan):
             return folder
@@ -91,6 +98,8 @@ def _check_arguments(dataset: str, config: str, canvas: int, format: str, name: 
     for what, value, known in (*choices, ("format", format, tuple(FORMATS))):
         if value not in known:
             raise UsageError(f"unknown {what} {value!r}: choose one of {', '.join(known)}")
+    if dataset in BOXES_ONLY and config == "people":
+        raise UsageError(f"{dataset} holds boxes and no joints: build it with --config=images")
     if not 32 <= canvas <= 4096:
         raise UsageError(f"canvas={canvas}: must lie between 32 and 4096 px")
     if name is not None and not re.fullmatch("[a-z][a-z0-9_]*", name):
@@ -141,7 +150,7 @@ def is_built(folder: Path, plan: Plan) -> bool:
     if not (folder / FILE_NAME).is_file():
         raise DataError(f"{folder}: exists without a {FILE_NAME}; delete it and build again")
     if read_manifest(folder).source_digest != plan.digest:
-        reason = "holds records of another source, canvas or annotation"
+        reason = "holds records of another source, canvas, box extent or annotation"
         raise DataError(f"{folder}: {reason}; choose another --name or delete it")
     open_records(folder)
     return True
@@ -177,7 +186,10 @@ def finish(
     splits = {}
     for split, files in written.items():
         described = tuple(describe_shard(folder / file, count) for file, count in files)
-        splits[split] = Split(sum(shard.records for shard in described), described)
+        tally = plan.tallies[split]
+        notes += tally.notes(split, plan.classes, plan.box_extent)
+        count = sum(shard.records for shard in described)
+        splits[split] = Split(count, described, tally.most_boxes, tally.most_ignored)
     manifest = Manifest(
         path=folder,
         dataset=plan.dataset,
@@ -185,6 +197,7 @@ def finish(
         format=FORMATS[format],
         canvas=plan.canvas,
         skeleton=plan.skeleton,
+        classes=plan.classes,
         source_digest=plan.digest,
         notes=tuple(notes),
         splits=splits,

@@ -24,9 +24,17 @@ from jaxpose.data.requirements import REQUIREMENTS
 from jaxpose.data.sources import Source, drawn_source, read_source
 from jaxpose.data.tfds_writing import CountedDownloadConfig, CutByCount, SameBytes
 from jaxpose.data.tfrecords import load_tensorflow
-from jaxpose.skeletons import COCO, MPII, POSETRACK17, POSETRACK18, Skeleton
+from jaxpose.skeletons import COCO, MPII, NO_JOINTS, POSETRACK17, POSETRACK18, Skeleton
 
 _KEY_RANGE = 2**128  # TFDS sorts by keys of 128 bits
+
+
+_PEOPLE = tfds.core.BuilderConfig(
+    name="people", description="one annotated person a record, pre-cropped"
+)
+_IMAGES = tfds.core.BuilderConfig(
+    name="images", description="whole frames with all their persons or objects, reduced to fit"
+)
 
 
 def _feature(field: Field) -> tfds.features.FeatureConnector:
@@ -50,14 +58,7 @@ class Records(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
 
     VERSION = tfds.core.Version(RECORDS_VERSION)
     RELEASE_NOTES = {RECORDS_VERSION: "First version."}
-    BUILDER_CONFIGS = [
-        tfds.core.BuilderConfig(
-            name="people", description="one annotated person a record, pre-cropped"
-        ),
-        tfds.core.BuilderConfig(
-            name="images", description="whole frames with all their persons, reduced to fit"
-        ),
-    ]
+    BUILDER_CONFIGS = [_PEOPLE, _IMAGES]
     # Nothing is downloaded, so there are no checksums to look for beside this file. (TFDS 4.9.10
     # looks with a package, importlib_resources, that it does not install.)
     code_path = None
@@ -170,6 +171,24 @@ class CocoKeypoints(Records):
     skeleton = COCO
 
 
+class CocoDetection(Records):
+    """Boxes of COCO's 80 classes, or of any set in its format."""
+
+    MANUAL_DOWNLOAD_INSTRUCTIONS = REQUIREMENTS["coco_detection"].where
+    BUILDER_CONFIGS = [_IMAGES]
+    source_name = "coco_detection"
+    skeleton = NO_JOINTS
+
+
+class Voc(Records):
+    """PASCAL VOC 2007 and 2012: boxes of 20 classes."""
+
+    MANUAL_DOWNLOAD_INSTRUCTIONS = REQUIREMENTS["voc"].where
+    BUILDER_CONFIGS = [_IMAGES]
+    source_name = "voc"
+    skeleton = NO_JOINTS
+
+
 class Synthetic(Records):
     """Drawn people in drawn videos; drawn here unless the manual directory holds some."""
 
@@ -189,7 +208,7 @@ class Synthetic(Records):
 
 _BUILDERS = {
     builder.source_name: builder
-    for builder in (Mpii, Posetrack17, Posetrack18, CocoKeypoints, Synthetic)
+    for builder in (Mpii, Posetrack17, Posetrack18, CocoKeypoints, CocoDetection, Voc, Synthetic)
 }
 
 

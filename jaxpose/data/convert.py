@@ -21,6 +21,7 @@ from jaxpose.data.labels import (
 from jaxpose.data.parallel import ahead, available_cores, thread_pool
 from jaxpose.data.plan import FrameJob, Plan
 from jaxpose.data.records import Record
+from jaxpose.data.tally import Tally
 from jaxpose.errors import DataError
 
 # (record, reason) of each person or frame that could not be converted.
@@ -30,12 +31,15 @@ Problems = list[tuple[str, str]]
 def convert_split(plan: Plan, split: str, progress: bool = True) -> Iterator[Record]:
     """Records of a split, in an order that depends on the source alone.
 
+    `plan.tallies` counts them meanwhile.
+
     Raises:
       DataError: more records are refused than `plan.rejections` allows, or all of them.
     """
     jobs = plan.splits[split]
     bar = tqdm(total=len(jobs), desc=f"{plan.dataset} {split}", unit="img", disable=not progress)
     workers = available_cores()
+    tally = plan.tallies[split] = Tally()
     count = 0
     with bar, thread_pool(workers) as pool:
         results = ahead(jobs, lambda job: convert_frame(job, plan), pool, 4 * workers)
@@ -44,6 +48,7 @@ def convert_split(plan: Plan, split: str, progress: bool = True) -> Iterator[Rec
             for record, reason in problems:
                 plan.rejections.add(job.path, record, reason)
             count += len(records)
+            tally.add(job.frame, records)
             yield from records
     if not count:
         raise DataError(f"{plan.dataset}: every record of split {split} was refused")
@@ -58,7 +63,7 @@ def convert_frame(job: FrameJob, plan: Plan) -> tuple[list[Record], Problems]:
         return [], [(job.frame.image_id, str(error))]
     labels = frame_labels(job.frame, plan.dataset, (image.shape[1], image.shape[0]))
     if plan.config == "images":
-        people = people_labels(job.frame.persons, plan.skeleton.size)
+        people = people_labels(job.frame.persons, plan.skeleton.size, plan.classes, plan.box_extent)
         labels |= {f"people/{name}": value for name, value in people.items()}
         canvas = frame_canvas(image.shape[1], image.shape[0], plan.canvas)
         return [labels | _canvas_fields(image, canvas)], []
@@ -85,7 +90,7 @@ def _person_records(
         if canvas is None:
             problems.append((f"{frame.image_id}#{index}", "person's crop misses the image"))
             continue
-        person_fields = person_labels(person, index)
+        person_fields = person_labels(person, index, plan.classes, plan.box_extent)
         named = {f"person/{name}": value for name, value in person_fields.items()}
         records.append(labels | named | _canvas_fields(image, canvas))
     return records, problems

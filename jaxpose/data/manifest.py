@@ -15,7 +15,7 @@ from typing import Any
 from jaxpose.errors import DataError
 from jaxpose.skeletons import Skeleton
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 VERSION = "1.0.0"
 FILE_NAME = "manifest.json"
 FORMATS = {"records": "tfrecord", "shards": "npz"}
@@ -35,10 +35,19 @@ class Shard:
 
 @dataclass(frozen=True)
 class Split:
-    """Number of records of a split and its shards in order."""
+    """What one split holds.
+
+    Attributes:
+      records: their number.
+      shards: in order.
+      most_boxes: largest number of persons or objects in one record.
+      most_ignored: largest number of ignore polygons in one record; 0 for config `people`.
+    """
 
     records: int
     shards: tuple[Shard, ...]
+    most_boxes: int = 0
+    most_ignored: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Manifest:
       dataset: name; config: `people` or `images`; format: `tfrecord` or `npz`.
       canvas: side of the canvas in px.
       skeleton: joint set of the keypoints.
+      classes: names of the categories; `class_id` of a record counts in them, from 0.
       source_digest: SHA-256 over what it was built from.
       notes: assumptions of the reader and counts of what was left out, for the protocol.
       splits: by name, e.g. `train`.
@@ -61,6 +71,7 @@ class Manifest:
     format: str
     canvas: int
     skeleton: Skeleton
+    classes: tuple[str, ...]
     source_digest: str
     notes: tuple[str, ...]
     splits: Mapping[str, Split]
@@ -101,11 +112,12 @@ def write_manifest(manifest: Manifest) -> None:
         "format": manifest.format,
         "canvas": manifest.canvas,
         "skeleton": {"name": skeleton.name, "joints": skeleton.joints, "limbs": skeleton.limbs},
+        "classes": manifest.classes,
         "source_digest": manifest.source_digest,
         "notes": manifest.notes,
         "splits": {
-            name: {"records": s.records, "shards": [vars(shard) for shard in s.shards]}
-            for name, s in manifest.splits.items()
+            name: vars(split) | {"shards": [vars(shard) for shard in split.shards]}
+            for name, split in manifest.splits.items()
         },
     }
     temporary = manifest.path / f"{FILE_NAME}.tmp"
@@ -132,7 +144,8 @@ def read_manifest(path: str | Path) -> Manifest:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: damaged ({type(error).__name__}); {_REBUILD}") from error
     if version != SCHEMA_VERSION:
-        raise DataError(f"{file}: schema {version}, this version reads {SCHEMA_VERSION}; rebuild")
+        reads = f"schema {version}, this version reads {SCHEMA_VERSION}"
+        raise DataError(f"{file}: {reads}; {_REBUILD}")
     try:
         return _parsed(folder, content)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -149,10 +162,17 @@ def _parsed(folder: Path, content: Mapping[str, Any]) -> Manifest:
         format=str(content["format"]),
         canvas=int(content["canvas"]),
         skeleton=Skeleton(skeleton["name"], tuple(skeleton["joints"]), limbs),
+        classes=_parsed_classes(content["classes"]),
         source_digest=str(content["source_digest"]),
         notes=tuple(content["notes"]),
         splits={name: _parsed_split(split) for name, split in content["splits"].items()},
     )
+
+
+def _parsed_classes(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or not names or len(set(names)) < len(names):
+        raise ValueError("no list of different class names")
+    return tuple(map(str, names))
 
 
 def _parsed_split(content: Mapping[str, Any]) -> Split:
@@ -164,7 +184,10 @@ def _parsed_split(content: Mapping[str, Any]) -> Split:
         raise ValueError("a shard's name or count is impossible")
     if sum(shard.records for shard in shards) != content["records"]:
         raise ValueError("the shards' counts do not add up")
-    return Split(int(content["records"]), shards)
+    most = {name: int(content[name]) for name in ("most_boxes", "most_ignored")}
+    if min(most.values()) < 0:
+        raise ValueError("a largest number is negative")
+    return Split(int(content["records"]), shards, **most)
 
 
 def open_records(path: str | Path) -> Manifest:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxpose.data import shards
-from jaxpose.data.batches import Batch, check_manifests, neutral_batch, padded
+from jaxpose.data.batches import Batch, Rows, check_manifests, neutral_batch, padded
 from jaxpose.data.manifest import FORMATS, Manifest, open_records
 from jaxpose.data.order import (
     EpochOrder,
@@ -20,13 +20,12 @@ from jaxpose.data.order import (
     evaluation_segments,
 )
 from jaxpose.errors import UsageError
-from jaxpose.skeletons import Skeleton
 
 
 def train_batches(
     data_dirs: Sequence[str | Path],
     weights: Sequence[float] | None,
-    target: Skeleton,
+    rows: Rows,
     batch_size: int,
     seed: int,
     start_step: int = 0,
@@ -39,9 +38,9 @@ def train_batches(
     """Endless training batches of one process, from batch `start_step` on.
 
     Args:
-      data_dirs: record folders of config `people`, in the order that `dataset` counts.
+      data_dirs: record folders of the config that `rows` needs, in the order that `dataset` counts.
       weights: proportions of the data sets in the mixture; None: their numbers of records.
-      target: joint set of the batches.
+      rows: what a row holds: `people_rows(skeleton)` or `image_rows(classes, ...)`.
       batch_size: global batch size; each process gets its share of the rows.
       seed: of the order.
       start_step: first batch; nothing before its window is read.
@@ -50,14 +49,14 @@ def train_batches(
       window_shards: shards held in memory together, per data set (three such windows at most).
 
     Returns:
-      Batches as `batches.neutral_batch` describes them, with mask 1 throughout.
+      Batches as `batches.neutral_batch` and `rows` describe them, with mask 1 throughout.
 
     Raises:
-      UsageError: impossible sizes or weights. DataError: missing or damaged records, now or while
-      reading, with the shard's name.
+      UsageError: impossible sizes or weights. DataError: data sets that do not fit `rows`; missing
+      or damaged records, now or while reading, with the shard's name.
     """
     manifests = [open_records(path) for path in data_dirs]
-    _check_source(manifests, source)
+    _check_source(manifests, rows, source)
     counts = [manifest.split(split).records for manifest in manifests]
     if weights is not None and len(weights) != len(counts):
         raise UsageError(f"{len(weights)} weights for {len(counts)} data sets")
@@ -73,16 +72,16 @@ def train_batches(
         process_count=process_count,
     )
     if source == "shards":
-        return shards.training_rows(manifests, split, target, order)
+        return shards.training_rows(manifests, split, rows, order)
     from jaxpose.data import tfrecords
 
-    return tfrecords.training_rows(manifests, split, target, order)
+    return tfrecords.training_rows(manifests, split, rows, order)
 
 
 def eval_batches(
     data_dir: str | Path,
     split: str,
-    target: Skeleton,
+    rows: Rows,
     batch_size: int,
     process_index: int = 0,
     process_count: int = 1,
@@ -94,7 +93,7 @@ def eval_batches(
     `train_batches`; the order is the one on disk.
     """
     manifest = open_records(data_dir)
-    canvas = _check_source([manifest], source)
+    canvas = _check_source([manifest], rows, source)
     check_process(batch_size, process_index, process_count)
     local = batch_size // process_count
     records = manifest.split(split).records
@@ -104,12 +103,12 @@ def eval_batches(
     shard_records = _shard_records(manifest, split)
     segments = list(evaluation_segments(shard_records, mine, window_shards=1))
     if source == "shards":
-        batches = shards.evaluation_rows(manifest, split, target, segments, local)
+        batches = shards.evaluation_rows(manifest, split, rows, segments, local)
     else:
         from jaxpose.data import tfrecords
 
-        batches = tfrecords.evaluation_rows(manifest, split, target, segments, local)
-    return _filled(batches, -(-records // batch_size), local, canvas, target.size)
+        batches = tfrecords.evaluation_rows(manifest, split, rows, segments, local)
+    return _filled(rows, batches, -(-records // batch_size), local, canvas)
 
 
 def steps_per_epoch(data_dirs: Sequence[str | Path], batch_size: int, split: str = "train") -> int:
@@ -122,10 +121,10 @@ def count_records(data_dirs: Sequence[str | Path], split: str) -> int:
     return sum(open_records(path).split(split).records for path in data_dirs)
 
 
-def _check_source(manifests: Sequence[Manifest], source: str) -> int:
+def _check_source(manifests: Sequence[Manifest], rows: Rows, source: str) -> int:
     if source not in FORMATS:
         raise UsageError(f"source {source!r}: choose one of {', '.join(FORMATS)}")
-    return check_manifests(manifests, source, FORMATS[source])
+    return check_manifests(manifests, rows, source, FORMATS[source])
 
 
 def _shard_records(manifest: Manifest, split: str) -> list[int]:
@@ -133,11 +132,11 @@ def _shard_records(manifest: Manifest, split: str) -> list[int]:
 
 
 def _filled(
-    batches: Iterator[Batch], count: int, rows: int, canvas: int, joints: int
+    rows: Rows, batches: Iterator[Batch], count: int, size: int, canvas: int
 ) -> Iterator[Batch]:
     for _ in range(count):
         batch = next(batches, None)
         if batch is None:
-            yield neutral_batch(rows, canvas, joints)
+            yield neutral_batch(rows, size, canvas)
         else:
-            yield padded(batch, rows, canvas, joints)
+            yield padded(rows, batch, size, canvas)

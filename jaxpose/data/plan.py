@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxpose.annotations.images import resolve_inside
+from jaxpose.annotations.people import KEYPOINT_BOX_FACTOR
 from jaxpose.annotations.schema import AnnotationSet, Frame, Rejections
 from jaxpose.data.labels import belongs_to_people, is_annotated
 from jaxpose.data.manifest import SCHEMA_VERSION, VERSION, file_digest
+from jaxpose.data.tally import Tally
 from jaxpose.errors import DataError
 from jaxpose.skeletons import Skeleton
 
@@ -38,21 +40,26 @@ class Plan:
 
     Attributes:
       dataset: name under which it is stored; config: `people` or `images`; canvas: side in px.
-      skeleton: joint set of the keypoints.
+      skeleton: joint set of the keypoints; classes: names of the categories.
+      box_extent: factor on the keypoint extent, where a set has no person boxes.
       splits: frames to convert, in the order of the records; empty splits are left out.
       digest: SHA-256 of the source, see `source_digest`.
       rejections: refused records; conversion adds to them.
-      notes: for the manifest; conversion adds to them.
+      notes: for the manifest.
+      tallies: what the records of each split hold; conversion fills them.
     """
 
     dataset: str
     config: str
     canvas: int
     skeleton: Skeleton
+    classes: tuple[str, ...]
+    box_extent: float
     splits: Mapping[str, tuple[FrameJob, ...]]
     digest: str
     rejections: Rejections
     notes: list[str] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=dict)
 
     def most_records(self, split: str) -> int:
         """Records of a split if none is refused."""
@@ -69,25 +76,32 @@ def make_plan(
     sources: Mapping[str, SourceSplit],
     rejections: Rejections,
     allow_missing: int = 0,
+    box_extent: float = KEYPOINT_BOX_FACTOR,
 ) -> Plan:
     """Find the image files of all frames and put the frames into the order of the records.
 
+    Config `images` keeps unlabelled video frames apart, in splits `<name>_unlabeled`.
+
     Raises:
       DataError: more images are missing than allowed, a name leads out of its folder, the splits
-        differ in their joints, or nothing is left to convert.
+        differ in their joints or classes, or nothing is left to convert.
     """
-    skeleton = _one_skeleton(dataset, sources)
+    skeleton, classes = _one_vocabulary(dataset, sources)
     jobs = {name: _jobs(source, config, rejections) for name, source in sources.items()}
     missing = [job for split in jobs.values() for job in split if job.bytes < 0]
     if len(missing) > allow_missing:
         first = f"first {missing[0].path}"
         hint = f"--allow_missing={len(missing)} leaves them out"
         raise DataError(f"{dataset}: {len(missing)} images are missing, {first}; {hint}")
-    splits = {name: tuple(job for job in split if job.bytes >= 0) for name, split in jobs.items()}
+    splits = {
+        part: tuple(job for job in found if job.bytes >= 0)
+        for name, split in jobs.items()
+        for part, found in _by_label(name, split).items()
+    }
     if not any(splits.values()):
         raise DataError(f"{dataset}: the source holds no frame for config {config}")
     notes = [note for source in sources.values() for note in source.annotations.notes]
-    notes += [f"split {name} is empty and was left out" for name in splits if not splits[name]]
+    notes += [f"split {name} is empty and was left out" for name in sources if not splits[name]]
     if missing:
         notes.append(f"{len(missing)} missing images were left out")
     if config == "people":
@@ -97,20 +111,35 @@ def make_plan(
         config=config,
         canvas=canvas,
         skeleton=skeleton,
+        classes=classes,
+        box_extent=box_extent,
         splits={name: split for name, split in splits.items() if split},
-        digest=source_digest(dataset, config, canvas, sources, jobs),
+        digest=source_digest(dataset, config, canvas, box_extent, sources, jobs),
         rejections=rejections,
         notes=list(dict.fromkeys(notes)),
     )
 
 
-def _one_skeleton(dataset: str, sources: Mapping[str, SourceSplit]) -> Skeleton:
-    skeletons = [source.annotations.skeleton for source in sources.values()]
-    if not skeletons:
+def _one_vocabulary(
+    dataset: str, sources: Mapping[str, SourceSplit]
+) -> tuple[Skeleton, tuple[str, ...]]:
+    """The joint set and the classes that all splits share."""
+    sets = [source.annotations for source in sources.values()]
+    if not sets:
         raise DataError(f"{dataset}: the source holds no annotation files")
-    if any(skeleton.joints != skeletons[0].joints for skeleton in skeletons):
+    if any(found.skeleton.joints != sets[0].skeleton.joints for found in sets):
         raise DataError(f"{dataset}: train and validation differ in their joints")
-    return skeletons[0]
+    if any(found.classes != sets[0].classes for found in sets):
+        raise DataError(f"{dataset}: train and validation differ in their classes")
+    return sets[0].skeleton, sets[0].classes
+
+
+def _by_label(name: str, jobs: list[FrameJob]) -> dict[str, list[FrameJob]]:
+    """Unlabelled frames in a split of their own: they must never be taken for empty ones."""
+    return {
+        name: [job for job in jobs if job.frame.is_labeled],
+        f"{name}_unlabeled": [job for job in jobs if not job.frame.is_labeled],
+    }
 
 
 def _without_extent(sources: Mapping[str, SourceSplit]) -> list[str]:
@@ -133,7 +162,8 @@ def _jobs(source: SourceSplit, config: str, rejections: Rejections) -> list[Fram
     frames = [
         frame
         for frame in source.annotations.frames
-        if config == "images" or any(belongs_to_people(person) for person in frame.persons)
+        if config == "images"
+        or (frame.is_labeled and any(belongs_to_people(person) for person in frame.persons))
     ]
     jobs = []
     for frame in sorted(frames, key=lambda f: hashlib.sha256(f.image_id.encode()).digest()):
@@ -150,13 +180,15 @@ def source_digest(
     dataset: str,
     config: str,
     canvas: int,
+    box_extent: float,
     sources: Mapping[str, SourceSplit],
     jobs: Mapping[str, list[FrameJob]],
 ) -> str:
     """SHA-256 in hex over everything that decides about the records.
 
-    That is the name, config and canvas, the content of every annotation file, and name and size
-    of every image; an image replaced by another of the same size in bytes is not noticed.
+    That is the name, config, canvas and box extent, the content of every annotation file, and
+    name and size of every image; an image replaced by another of the same size in bytes is not
+    noticed.
     """
     splits = {
         name: {
@@ -165,5 +197,5 @@ def source_digest(
         }
         for name, source in sources.items()
     }
-    what = [SCHEMA_VERSION, VERSION, dataset, config, canvas, splits]
+    what = [SCHEMA_VERSION, VERSION, dataset, config, canvas, box_extent, splits]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

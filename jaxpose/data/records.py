@@ -1,7 +1,8 @@
 """Fields of one record: the same flat dict in TFRecords and in npz shards.
 
-`people` holds one annotated person a record, `images` whole frames with all their persons.
-Absent values are explicit: nan, -1 or ''.
+`people` holds one annotated person a record, `images` whole frames with all their persons or
+objects. Absent values are explicit: nan, -1 or ''. Sets without joints have no field `keypoints`:
+TensorFlow divides by zero where it parses lists of an empty shape, and the process dies.
 """
 
 from dataclasses import dataclass
@@ -46,7 +47,8 @@ _FRAME_FIELDS = {
 
 
 def _person_fields(joints: int) -> dict[str, Field]:
-    return {
+    keypoints = {"keypoints": Field("f32", (joints, 3))} if joints else {}
+    return keypoints | {
         "index": Field("i32"),
         "box_xyxy": Field("f32", (4,)),
         "box_source": Field("str"),
@@ -54,7 +56,6 @@ def _person_fields(joints: int) -> dict[str, Field]:
         "head_size": Field("f32"),
         "center": Field("f32", (2,)),
         "scale": Field("f32"),
-        "keypoints": Field("f32", (joints, 3)),
         "track_id": Field("i32"),
         "iscrowd": Field("bool"),
         "difficult": Field("bool"),

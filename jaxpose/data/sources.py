@@ -1,23 +1,34 @@
 """Where each data set's original files lie, and how they become splits."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxpose.annotations.coco import read_coco_keypoints
+from jaxpose.annotations.coco import read_coco_detection, read_coco_keypoints
 from jaxpose.annotations.mpii import read_mpii_json, read_mpii_mat, split_validation
 from jaxpose.annotations.posetrack17 import read_posetrack17
 from jaxpose.annotations.posetrack18 import read_posetrack18
 from jaxpose.annotations.posetrack_folder import annotation_files
 from jaxpose.annotations.schema import AnnotationSet, Rejections
 from jaxpose.annotations.synthetic import write_dataset
+from jaxpose.annotations.voc import list_file, read_voc, voc_splits, xml_file
 from jaxpose.data.parallel import available_cores
 from jaxpose.data.plan import SourceSplit
 from jaxpose.data.requirements import REQUIREMENTS
 from jaxpose.errors import DataError, UsageError
 
-DATASETS = ("mpii", "posetrack17", "posetrack18", "coco_keypoints", "synthetic")
+DATASETS = (
+    "mpii",
+    "posetrack17",
+    "posetrack18",
+    "coco_keypoints",
+    "coco_detection",
+    "voc",
+    "synthetic",
+)
+# Boxes without joints: nothing that config `people` could hold.
+BOXES_ONLY = ("coco_detection", "voc")
 MPII_MATLAB = "mpii_human_pose_v1_u12_1.mat"
 Read = Callable[[Path, Rejections], AnnotationSet]
 
@@ -60,7 +71,7 @@ def read_source(dataset: str, source: Source, rejections: Rejections) -> dict[st
 
     Raises:
       DataError: the folder is not in the expected layout, or its annotations are bad.
-      UsageError: a val_list for a data set other than MPII.
+      UsageError: a val_list for a data set other than MPII, or files named one by one for VOC.
     """
     if source.val_list is not None and dataset != "mpii":
         raise UsageError(f"val_list splits mpii only, not {dataset}")
@@ -70,7 +81,9 @@ def read_source(dataset: str, source: Source, rejections: Rejections) -> dict[st
         "mpii": _mpii,
         "posetrack17": _posetrack17,
         "posetrack18": _posetrack18,
-        "coco_keypoints": _coco,
+        "coco_keypoints": _coco_keypoints,
+        "coco_detection": _coco_detection,
+        "voc": _voc,
         "synthetic": _posetrack18,
     }
     return readers[dataset](source, rejections)
@@ -136,19 +149,56 @@ def _videos(
     }
 
 
-def _coco(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
-    stem = source.folder / "annotations"
+def _coco_keypoints(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
+    return _coco("coco_keypoints", source, rejections, read_coco_keypoints, ["person_keypoints"])
+
+
+def _coco_detection(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
+    kinds = ["instances", "person_keypoints"]
+    return _coco("coco_detection", source, rejections, read_coco_detection, kinds)
+
+
+def _coco(
+    dataset: str, source: Source, rejections: Rejections, read: Read, kinds: Sequence[str]
+) -> dict[str, SourceSplit]:
+    """COCO's own folders, or the same files without the year and with one folder of images."""
     names = {"train": "train", "validation": "val"}
-    official = {split: stem / f"person_keypoints_{n}2017.json" for split, n in names.items()}
-    plain = {split: stem / f"person_keypoints_{n}.json" for split, n in names.items()}
-    files = _chosen(source, {split: [official[split], plain[split]] for split in names})
-    _require("coco_keypoints", source, files)
+    annotations = source.folder / "annotations"
+    official = {
+        split: [annotations / f"{kind}_{name}2017.json" for kind in kinds]
+        for split, name in names.items()
+    }
+    plain = {
+        split: [annotations / f"{kind}_{name}.json" for kind in kinds]
+        for split, name in names.items()
+    }
+    files = _chosen(source, {split: official[split] + plain[split] for split in names})
+    _require(dataset, source, files)
     splits = {}
     for split, file in files.items():
-        folder = f"{names[split]}2017" if file == official[split] else "images"
+        folder = f"{names[split]}2017" if file in official[split] else "images"
         images = source.images_of(split, source.folder / folder)
-        splits[split] = SourceSplit(read_coco_keypoints(file, rejections), images, (file,))
+        splits[split] = SourceSplit(read(file, rejections), images, (file,))
     return splits
+
+
+def _voc(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
+    if source.given() or source.images or source.validation_images:
+        raise UsageError("voc has a fixed layout: give the VOCdevkit folder as source, no parts")
+    devkit = source.folder
+    lists = voc_splits(devkit)
+    _require("voc", source, {split: devkit for split in lists})
+    return {
+        split: SourceSplit(
+            found,
+            devkit,
+            (
+                *(list_file(devkit, *each) for each in lists[split]),
+                *(xml_file(devkit, frame) for frame in found.frames),
+            ),
+        )
+        for split, found in read_voc(devkit, rejections).items()
+    }
 
 
 def _chosen(source: Source, candidates: Mapping[str, list[Path]]) -> dict[str, Path]:

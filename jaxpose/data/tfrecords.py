@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxpose.data.batches import PERSON_FIELDS, Batch, joint_mask
+from jaxpose.data.batches import PROBLEM, Batch, Rows
 from jaxpose.data.manifest import Manifest, damage_error, damaged_shard
 from jaxpose.data.order import Segment, TrainingOrder
-from jaxpose.data.records import record_fields
+from jaxpose.data.records import Field, record_fields
 from jaxpose.errors import DataError
-from jaxpose.skeletons import Skeleton, conversion
 
 _PREFETCH_BATCHES = 2
 _BUFFER_BYTES = 8 << 20
 _HORIZON_ROWS = (20_000, 200_000)
+_UNDECODED = ("image/encoded", "image/valid")
 _TF_KINDS = {"f32": "float32", "i32": "int64", "bool": "int64", "str": "string", "jpeg": "string"}
 
 
@@ -40,7 +40,7 @@ def load_tensorflow() -> Any:
 
 
 def training_rows(
-    manifests: Sequence[Manifest], split: str, target: Skeleton, order: TrainingOrder
+    manifests: Sequence[Manifest], split: str, rows: Rows, order: TrainingOrder
 ) -> Iterator[Batch]:
     """Endless batches in the given order.
 
@@ -49,12 +49,12 @@ def training_rows(
     """
     tf = load_tensorflow()
     records = sum(manifest.split(split).records for manifest in manifests)
-    rows = min(max(_HORIZON_ROWS[0], 20 * records), _HORIZON_ROWS[1])
-    steps = -(-rows // order.batch_size)
+    horizon = min(max(_HORIZON_ROWS[0], 20 * records), _HORIZON_ROWS[1])
+    steps = -(-horizon // order.batch_size)
     for start in count(order.start_step, steps):
         part = replace(order, start_step=start, steps=steps)
         streams = [
-            _stream(tf, manifest, split, target, number, list(part.segments(number)))
+            _stream(tf, manifest, split, rows, number, list(part.segments(number)))
             for number, manifest in enumerate(manifests)
         ]
         chosen = tf.data.Dataset.from_tensor_slices(np.concatenate(list(part.choices())))
@@ -64,19 +64,19 @@ def training_rows(
 
 
 def evaluation_rows(
-    manifest: Manifest, split: str, target: Skeleton, segments: Sequence[Segment], rows: int
+    manifest: Manifest, split: str, rows: Rows, segments: Sequence[Segment], size: int
 ) -> Iterator[Batch]:
-    """Batches of `rows` rows in the order of `segments`, the last one with what is left."""
+    """Batches of `size` rows in the order of `segments`, the last one with what is left."""
     tf = load_tensorflow()
-    stream = _stream(tf, manifest, split, target, 0, segments)
-    return _batches(tf, _decoded(tf, stream, manifest.canvas, rows), [manifest], split)
+    stream = _stream(tf, manifest, split, rows, 0, segments)
+    return _batches(tf, _decoded(tf, stream, manifest.canvas, size), [manifest], split)
 
 
 def _stream(
     tf: Any,
     manifest: Manifest,
     split: str,
-    target: Skeleton,
+    rows: Rows,
     number: int,
     segments: Sequence[Segment],
 ) -> Any:
@@ -94,7 +94,7 @@ def _stream(
 
     windows = tf.data.Dataset.range(len(segments)).map(read)
     # One window ahead, so that decoding never waits at a window's end.
-    return windows.prefetch(1).unbatch().map(_parser(tf, manifest, target, number))
+    return windows.prefetch(1).unbatch().map(_parser(tf, manifest, rows, number))
 
 
 def _ragged(tf: Any, arrays: Sequence[np.ndarray]) -> Callable[[Any], Any]:
@@ -114,40 +114,38 @@ def _read_window(tf: Any, files: Any, expected: Any, take: Any) -> Any:
 
 
 def _parser(
-    tf: Any, manifest: Manifest, target: Skeleton, number: int
+    tf: Any, manifest: Manifest, rows: Rows, number: int
 ) -> Callable[[Any], dict[str, Any]]:
-    features = {
-        name: tf.io.FixedLenFeature(field.shape, _TF_KINDS[field.kind])
-        for name, field in record_fields("people", manifest.skeleton.size).items()
-        if None not in field.shape
-    }
-    index = conversion(manifest.skeleton, target)
-    mask = joint_mask(manifest.skeleton, target)
+    fields = record_fields(manifest.config, manifest.skeleton.size)
+    features = {name: _feature(tf, field) for name, field in fields.items()}
+    labels = rows.graph(tf, manifest)
 
     def parse(serialized: Any) -> dict[str, Any]:
         record = tf.io.parse_single_example(serialized, features)
-        keypoints = tf.gather(record["person/keypoints"], np.maximum(index, 0))
-        person = tf.strings.as_string(record["person/index"])
-        name = [record["dataset"], "/", record["image/id"], "#", person]
         return {
-            "encoded": record["image/encoded"],
-            "valid": tf.cast(record["image/valid"], tf.int32),
+            **{name: record[name] for name in _UNDECODED},
             "matrix": record["image/matrix"],
-            "keypoints": tf.where((index >= 0)[:, None], keypoints, 0.0),
-            "joint_mask": tf.constant(mask),
-            **{field: record[f"person/{field}"] for field in PERSON_FIELDS},
+            **labels(record),
             "mask": tf.constant(1.0),
-            "id": tf.strings.join(name),
             "dataset": tf.constant(number, tf.int32),
         }
 
     return parse
 
 
+def _feature(tf: Any, field: Field) -> Any:
+    """How TFDS stores a field; lists are flat, their lengths follow from the other dimensions."""
+    if None not in field.shape:
+        return tf.io.FixedLenFeature(field.shape, _TF_KINDS[field.kind])
+    shape, kind = field.shape[1:], _TF_KINDS[field.kind]
+    return tf.io.FixedLenSequenceFeature(shape, kind, allow_missing=True)
+
+
 def _decoded(tf: Any, rows: Any, canvas: int, batch: int) -> Any:
     def decode(row: dict[str, Any]) -> dict[str, Any]:
-        labels = {name: value for name, value in row.items() if name not in ("encoded", "valid")}
-        return {"image": _decode_canvas(tf, row["encoded"], row["valid"], canvas), **labels}
+        encoded, valid = (row[name] for name in _UNDECODED)
+        labels = {name: value for name, value in row.items() if name not in _UNDECODED}
+        return {"image": _decode_canvas(tf, encoded, tf.cast(valid, tf.int32), canvas), **labels}
 
     options = tf.data.Options()
     options.deterministic = True
@@ -177,6 +175,8 @@ def _batches(tf: Any, dataset: Any, manifests: Sequence[Manifest], split: str) -
     failed = tf.errors.OpError  # looked up now: at the interpreter's exit the module is empty
     try:
         for batch in dataset.as_numpy_iterator():
+            for problem in filter(None, batch.pop(PROBLEM, ())):
+                raise DataError(problem.decode())
             ids = np.empty(len(batch["id"]), object)
             ids[:] = [name.decode() for name in batch["id"]]
             yield {**batch, "id": ids}

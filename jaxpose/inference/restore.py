@@ -29,12 +29,13 @@ class Restored(NamedTuple):
 
     Attributes:
       config: the training run's configuration.
-      task: model and its plain functions; `task.skeleton` names the joints.
+      task: model and its plain functions; `config.joints` or `config.classes` name the outputs.
       variables: nested Linen variables, EMA weights where the run kept them.
       step: training step of the weights.
       digest: sha256 over the leaf digests of the checkpoint.
-      predict: uint8 RGB images [B, H, W, 3], one person each, to points [B, K, 2] in px of those
-        images and scores [B, K]; jitted, compiles once per shape.
+      predict: uint8 RGB images [B, H, W, 3] to a dict of arrays in px of those images; jitted,
+        compiles once per shape. A pose network takes one person an image: points [B, K, 2] and
+        scores [B, K]. A detector: boxes [B, N, 4] xyxy, scores, classes (1..) and valid [B, N].
     """
 
     config: ConfigDict
@@ -63,7 +64,7 @@ def restore(path: str | Path, step: int | None = None) -> Restored:
     compiled = jax.jit(task.predict_images)
 
     def predict(images: Any) -> dict[str, jax.Array]:
-        """Joints of one person an image: uint8 RGB [B, H, W, 3]."""
+        """What the network finds in uint8 RGB images [B, H, W, 3]."""
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
             raise ValueError(

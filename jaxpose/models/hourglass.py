@@ -12,6 +12,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxpose.errors import UsageError
+from jaxpose.models.pooling import max_pool
 
 # Output widths of the three residuals of the stem, in quarters of `features`.
 STEM_QUARTERS = {"pose_hg_train": (2, 2, 4), "pytorch_pose": (2, 4, 4)}
@@ -29,11 +30,6 @@ def _norm_relu(x: jax.Array, train: bool, dtype: DTypeLike | None, name: str) ->
     # Flax reduces in float32 at least, whatever `dtype` is, and keeps float64 in float64.
     norm = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
     return nn.relu(norm(x))
-
-
-def _max_pool(x: jax.Array) -> jax.Array:
-    # ONNX exporters only understand `window_shape` as a keyword.
-    return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
 
 
 def _upsample_nearest(x: jax.Array) -> jax.Array:
@@ -89,7 +85,7 @@ class Stem(nn.Module):
         x = _conv(quarter, 7, self.dtype, "conv", stride=2)(x)
         x = _norm_relu(x, train, self.dtype, "bn")
         x = Residual(width1, self.dtype, name="res1")(x, train)
-        x = Residual(width2, self.dtype, name="res2")(_max_pool(x), train)
+        x = Residual(width2, self.dtype, name="res2")(max_pool(x), train)
         return Residual(width3, self.dtype, name="res3")(x, train)
 
 
@@ -113,7 +109,7 @@ class Hourglass(nn.Module):
         kept = []
         for level in levels:
             kept.append(residuals(level, "up1", x))
-            x = residuals(level, "low1", _max_pool(x))
+            x = residuals(level, "low1", max_pool(x))
         x = residuals(self.depth, "low2", x)
         for level in reversed(levels):
             x = kept.pop() + _upsample_nearest(residuals(level, "low3", x))

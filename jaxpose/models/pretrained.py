@@ -1,22 +1,21 @@
-"""Weights of other hourglass implementations, by name, into our parameters.
+"""Weights of other implementations, by name, into our parameters.
 
-A table gives for every layer of ours the name that a source uses. PyTorch layout in (convolution
-[out, in, height, width]), Linen layout out ([height, width, in, out]).
+For the hourglass a table gives for every layer of ours the name that a source uses; the names of
+SSD are in `pretrained_ssd`.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 
-from jaxpose.errors import CheckpointError, UsageError
+from jaxpose.errors import UsageError
 from jaxpose.models.hourglass import StackedHourglass
-
-_SHOWN = 5  # names of one kind of mismatch that a message spells out
+from jaxpose.models.named_weights import TENSORS, described, fit, variable_shapes
+from jaxpose.models.pretrained_ssd import ssd_variables
+from jaxpose.models.ssd import SSD
 
 
 class _Source(NamedTuple):
@@ -106,60 +105,51 @@ SOURCES: Mapping[str, _Source] = {
     ),
 }
 
-# Our name of a tensor -> PyTorch's.
-_TENSORS = {
-    "kernel": "weight",
-    "scale": "weight",
-    "bias": "bias",
-    "mean": "running_mean",
-    "var": "running_var",
-}
-
 
 def load_named_weights(
-    model: StackedHourglass, weights: Mapping[str, np.ndarray], source: str
+    model: StackedHourglass | SSD, weights: Mapping[str, np.ndarray], source: str
 ) -> dict[str, Any]:
     """Variables of `model` from the weights of another implementation.
+
+    Images are to be preprocessed as the source does it. For an SSD:
+
+    - 'ssd_pytorch' (amdegroot/ssd.pytorch, a detector that it trained): RGB 0..255 minus
+      (123, 117, 104). Caffe's detectors, converted to the same names: BGR minus (104, 117, 123).
+    - 'torchvision_ssd' (ssd300_vgg16, 91 classes): the same as RGB 0..255 minus (123, 117, 104);
+      torchvision scales to 0..1 and back.
+    - 'torchvision_vgg16' (IMAGENET1K_V1): RGB 0..1 minus (0.485, 0.456, 0.406) over
+      (0.229, 0.224, 0.225); IMAGENET1K_FEATURES: RGB 0..255 minus (123, 117, 104).
+    - 'vgg16_reducedfc' (base that ssd.pytorch starts from): Caffe's, BGR minus (104, 117, 123).
+
+    The last two hold no detector: all layers that they lack are filled by `ssd.initial_value` with
+    a fixed seed. Training takes them through `vgg_base_weights` instead.
 
     Args:
       model: the network; its sizes and stem must be those of the weights.
       weights: name -> array in PyTorch layout, names as in the source's state dict
-        ('conv1.weight', 'pre.0.conv.weight').
-      source: 'pose_hg_train', 'pytorch_pose' or 'princeton'.
+        ('conv1.weight', 'pre.0.conv.weight', 'vgg.0.weight').
+      source: for a hourglass 'pose_hg_train', 'pytorch_pose' or 'princeton'; for an SSD see above.
 
     Returns:
-      {'params': ..., 'batch_stats': ...}, nested dicts of float32 NumPy arrays.
+      {'params': ..., 'batch_stats': ...}, nested dicts of float32 NumPy arrays; SSD has no
+      statistics.
 
     Raises:
       UsageError: unknown source.
       CheckpointError: names missing or unexpected, shapes or values wrong; all of them in one
         message.
     """
+    if isinstance(model, SSD):
+        return ssd_variables(model, weights, source)
     if source not in SOURCES:
         raise UsageError(
             f"load_named_weights: unknown source {source!r}; use one of: {', '.join(SOURCES)}"
         )
-    shapes = _variable_shapes(model)
+    shapes = variable_shapes(model, model.divisor)
     names = {path: _source_name(path, SOURCES[source], model.depth) for path in shapes}
-    problems: dict[str, list[str]] = {
-        "missing": [name for name in names.values() if name not in weights],
-        "unexpected": _unexpected(weights, set(names.values()), SOURCES[source].ignored),
-        "of wrong shape": [],
-        "not of finite numbers": [],
-    }
-    loaded = {}
-    for path, name in names.items():
-        if name in weights:
-            loaded[path] = _convert(name, weights[name], shapes[path], problems)
-    if any(problems.values()):
-        raise CheckpointError(_message(model, source, problems))
-    return unflatten_dict(loaded)
-
-
-def _variable_shapes(model: StackedHourglass) -> dict[tuple[str, ...], tuple[int, ...]]:
-    image = jax.ShapeDtypeStruct((1, model.divisor, model.divisor, 3), jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), image)
-    return {path: leaf.shape for path, leaf in flatten_dict(variables).items()}
+    text = described(model, "num_joints", "stacks", "blocks", "features", "depth", "stem")
+    mismatch = f"weights of {source} do not fit {text}"
+    return unflatten_dict(fit(names, shapes, weights, SOURCES[source].ignored, mismatch))
 
 
 def _source_name(path: tuple[str, ...], source: _Source, depth: int) -> str:
@@ -175,41 +165,5 @@ def _source_name(path: tuple[str, ...], source: _Source, depth: int) -> str:
             bound = found.groupdict()
             level = int(bound.get("level", 1))
             their_place = name.format(**bound, inward=depth - level, nested="low2." * (level - 1))
-            return f"{their_place}{suffix}.{_TENSORS[tensor]}"
+            return f"{their_place}{suffix}.{TENSORS[tensor]}"
     return "/".join(path)
-
-
-def _unexpected(weights: Mapping[str, np.ndarray], expected: set[str], ignored: str) -> list[str]:
-    return [n for n in weights if n not in expected and not re.fullmatch(ignored, n)]
-
-
-def _convert(
-    name: str, array: Any, shape: tuple[int, ...], problems: dict[str, list[str]]
-) -> np.ndarray:
-    """One tensor in our layout; what is wrong with it is added to `problems`."""
-    array = np.asarray(array)
-    wanted = (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape
-    if array.shape != wanted:
-        problems["of wrong shape"].append(f"{name} {array.shape} instead of {wanted}")
-        return array
-    try:
-        array = np.asarray(array, np.float32)
-    except (TypeError, ValueError):
-        array = np.full(wanted, np.nan, np.float32)
-    if not np.isfinite(array).all():
-        problems["not of finite numbers"].append(name)
-    return np.ascontiguousarray(array.transpose(2, 3, 1, 0)) if len(shape) == 4 else array
-
-
-def _message(model: StackedHourglass, source: str, problems: Mapping[str, list[str]]) -> str:
-    sizes = ("num_joints", "stacks", "blocks", "features", "depth", "stem")
-    described = ", ".join(f"{size}={getattr(model, size)!r}" for size in sizes)
-    parts = []
-    for kind, names in problems.items():
-        if names:
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            parts.append(f"{len(names)} {kind} ({', '.join(names[:_SHOWN])}{more})")
-    return (
-        f"weights of {source} do not fit StackedHourglass({described}): {'; '.join(parts)}; "
-        "check the source and the sizes of the network"
-    )

@@ -77,6 +77,46 @@ def transform_points(matrix: ArrayLike, points: ArrayLike) -> jax.Array:
     return moved + matrix[..., None, :, 2]
 
 
+def edge_matrix(matrix: ArrayLike) -> jax.Array:
+    """The matrix [..., 2, 3] that moves edge coordinates as `matrix` moves pixel centres.
+
+    Edge coordinates count from the image's left and top edge, half a pixel before the centre of
+    pixel 0: an edge at x goes to M(x - 0.5) + 0.5.
+    """
+    (matrix,) = _floats(matrix)
+    linear = matrix[..., :2]
+    return matrix.at[..., 2].add(0.5 - 0.5 * linear.sum(-1))
+
+
+def transform_boxes(matrix: ArrayLike, boxes_xyxy: ArrayLike) -> jax.Array:
+    """Boxes [..., N, 4] xyxy, in edge coordinates, under a pixel-centre matrix [..., 2, 3].
+
+    Leading axes broadcast. For matrices without rotation; a mirrored box gets its left and right
+    (top and bottom) back in order, so a box that is given with negative width comes out sound:
+    check before.
+    """
+    edges = edge_matrix(matrix)
+    low = transform_points(edges, jnp.asarray(boxes_xyxy)[..., :2])
+    high = transform_points(edges, jnp.asarray(boxes_xyxy)[..., 2:])
+    return jnp.concatenate([jnp.minimum(low, high), jnp.maximum(low, high)], -1)
+
+
+def stretch_matrix(rectangle_xyxy: ArrayLike, size: tuple[int, int]) -> jax.Array:
+    """Matrix [..., 2, 3] from pixels of an output to those of the frame it shows a part of.
+
+    Args:
+      rectangle_xyxy: [..., 4] in edge coordinates of the frame; it fills the output, aspect ratio
+        not kept. Left and right exchanged mirror it.
+      size: (h, w) of the output, px.
+    """
+    (rectangle,) = _floats(rectangle_xyxy)
+    low, high = rectangle[..., :2], rectangle[..., 2:]
+    factor = (high - low) / jnp.array([size[1], size[0]], rectangle.dtype)
+    shift = low + 0.5 * factor - 0.5
+    zero = jnp.zeros_like(factor[..., 0])
+    return _matrix(factor[..., 0], zero, shift[..., 0], zero, factor[..., 1], shift[..., 1])
+
+
 def flip_matrix(width: ArrayLike) -> jax.Array:
     """Left/right flip of an image of `width` px: x -> width - 1 - x. [2, 3] float32 (exact)."""
     return jnp.array([[-1, 0, jnp.asarray(width) - 1], [0, 1, 0]], jnp.float32)

@@ -38,14 +38,49 @@ def warp(
     _, height, width, _ = images.shape
     if max_level is None:
         max_level = default_max_level((height, width), size)
-    levels = _pyramid(images, max_level)
-    shapes = np.array([level.shape[1:3] for level in levels], np.int32)
-    starts = np.cumsum([0, *shapes.prod(-1)[:-1]], dtype=np.int32)
     level = _choose_level(matrices, max_level)
-    pixels = jnp.concatenate([_flat(level) for level in levels], 1) if max_level else _flat(images)
     x, y = _sample_positions(matrices, level, size, _float_type(images, matrices))
-    sampled = _bilinear(pixels, x, y, jnp.take(shapes, level, 0), jnp.take(starts, level), fill)
-    return sampled.reshape(len(images), *size, -1)
+    return _sample(images, x, y, level, max_level, fill).reshape(len(images), *size, -1)
+
+
+def tap_coverage(
+    valid_xyxy: jax.Array,
+    matrices: jax.Array,
+    image_size: tuple[int, int],
+    size: tuple[int, int],
+    max_level: int | None = None,
+) -> jax.Array:
+    """Weight with which each output pixel of `warp` samples a rectangle of the image.
+
+    Where the image is black outside that rectangle, `warp(...) / tap_coverage(...)` is the mean of
+    the taps inside it. For matrices without rotation or shear, where x and y separate.
+
+    Args:
+      valid_xyxy: [B, 4] whole px, x2 and y2 exclusive.
+      matrices, size, max_level: as given to `warp`.
+      image_size: (H, W) of the images.
+
+    Returns:
+      [B, h, w] in 0..1, dtype of `matrices`.
+    """
+    if max_level is None:
+        max_level = default_max_level(image_size, size)
+    level = _choose_level(matrices, max_level)
+    column, _ = _sample_positions(matrices, level, (1, size[1]), matrices.dtype)
+    _, row = _sample_positions(matrices, level, (size[0], 1), matrices.dtype)
+    both = [_axis_coverage(valid_xyxy[:, 1::2], image_size[0], row, level, max_level)[:, :, None]]
+    both += [_axis_coverage(valid_xyxy[:, ::2], image_size[1], column, level, max_level)[:, None]]
+    return both[0] * both[1]
+
+
+def _axis_coverage(
+    valid: jax.Array, length: int, positions: jax.Array, level: jax.Array, max_level: int
+) -> jax.Array:
+    """`tap_coverage` along one axis: valid [B, 2] px, positions [B, n] in px of the level."""
+    pixels = jnp.arange(length)
+    inside = (pixels >= valid[:, :1]) & (pixels < valid[:, 1:])
+    line = inside[:, None, :, None].astype(positions.dtype)  # images one px high
+    return _sample(line, positions, jnp.zeros_like(positions), level, max_level, 0.0)[..., 0]
 
 
 def default_max_level(image_size: tuple[int, int], size: tuple[int, int]) -> int:
@@ -75,6 +110,22 @@ def _float_type(images: jax.Array, matrices: jax.Array) -> jnp.dtype:
     if jnp.issubdtype(images.dtype, jnp.floating):
         kinds.append(images.dtype)
     return jnp.result_type(*kinds)
+
+
+def _sample(
+    images: jax.Array,
+    x: jax.Array,
+    y: jax.Array,
+    level: jax.Array,
+    max_level: int,
+    fill: ArrayLike,
+) -> jax.Array:
+    """Bilinear samples [B, N, C] at positions [B, N] in pixels of each example's level."""
+    levels = _pyramid(images, max_level)
+    shapes = np.array([level.shape[1:3] for level in levels], np.int32)
+    starts = np.cumsum([0, *shapes.prod(-1)[:-1]], dtype=np.int32)
+    pixels = jnp.concatenate([_flat(level) for level in levels], 1) if max_level else _flat(images)
+    return _bilinear(pixels, x, y, jnp.take(shapes, level, 0), jnp.take(starts, level), fill)
 
 
 def _flat(images: jax.Array) -> jax.Array:

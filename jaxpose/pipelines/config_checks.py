@@ -6,11 +6,14 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxpose.config import to_json
+from jaxpose.defaults import DEFAULTS
 from jaxpose.errors import UsageError
 
 
 def check_config(config: ConfigDict) -> None:
     """Raises UsageError naming the first field whose value has no meaning."""
+    if config.task not in DEFAULTS:
+        raise UsageError(f"config.task is {config.task!r}; there are {', '.join(DEFAULTS)}")
     rules = {
         "non_finite": (config.non_finite in ("stop", "skip"), "'stop' or 'skip'"),
         "seed": (config.seed >= 0, "0 or more"),
@@ -25,6 +28,8 @@ def check_config(config: ConfigDict) -> None:
             "'float32', 'bfloat16' or 'float64'",
         ),
     }
+    if config.task == "detection":
+        rules |= _detection_rules(config)
     for name, (good, meaning) in rules.items():
         if not good:
             value: Any = config
@@ -33,8 +38,27 @@ def check_config(config: ConfigDict) -> None:
             raise UsageError(f"config.{name} is {value!r}; it must be {meaning}")
 
 
+def _detection_rules(config: ConfigDict) -> dict[str, tuple[bool, str]]:
+    matching, scales = config.matching, config.default_boxes.scales
+    return {
+        "channels": (config.channels in ("rgb", "bgr"), "'rgb' or 'bgr'"),
+        "default_boxes.scales": (scales in ("voc", "coco"), "'voc' or 'coco'"),
+        "matching.mode": (matching.mode in ("caffe", "torch"), "'caffe' or 'torch'"),
+        "matching.overlap_threshold": (0 < matching.overlap_threshold <= 1, "above 0, at most 1"),
+        "matching.negative_ratio": (matching.negative_ratio > 0, "above 0"),
+        "eval.rule": (config.eval.rule in ("11point", "area"), "'11point' or 'area'"),
+        "model.head_init": (config.model.head_init in ("normal", "xavier"), "'normal' or 'xavier'"),
+    }
+
+
 # What a run cannot change between its start and a resume without becoming another run.
-FIXED = ("task", "seed", "skeleton", "joints", "input_size", "model", "batch_size")
+FIXED = {
+    "pose": ("task", "seed", "skeleton", "joints", "input_size", "model", "batch_size"),
+    "detection": (
+        *("task", "seed", "classes", "input_size", "model", "batch_size"),
+        *("default_boxes", "channels", "mean"),
+    ),
+}
 FIXED_DATA = ("train", "weights", "train_split")
 
 
@@ -45,7 +69,8 @@ def check_resume(old: ConfigDict, new: ConfigDict) -> list[str]:
       UsageError: one of them makes it another run (network, data, seed or batch size).
     """
     before, after = json.loads(to_json(old)), json.loads(to_json(new))
-    fixed = [name for name in FIXED if before[name] != after[name]]
+    names = FIXED[old.task] if old.task == new.task else ("task",)
+    fixed = [name for name in names if before[name] != after[name]]
     fixed += [f"data.{name}" for name in FIXED_DATA if before["data"][name] != after["data"][name]]
     if fixed:
         raise UsageError(

@@ -1,25 +1,29 @@
 """Score a checkpoint on a split and write the figures with the protocol they were measured by."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import jax
+from ml_collections import ConfigDict
 
 import jaxpose
-from jaxpose.config import skeleton_of
 from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.inference.restore import Restored, restore
+from jaxpose.pipelines import detection_report, pose_report
+from jaxpose.pipelines.config_checks import check_config
 from jaxpose.pipelines.prepare import Records, open_sets
 from jaxpose.pipelines.scoring import score
-from jaxpose.skeletons import conversion
 from jaxpose.tasks import make_task
 from jaxpose.training.sharding import data_mesh, local_rows, put_batch, replicate
 from jaxpose.training.step import make_predict_step
 from jaxpose.training.workdir import write_atomic
 
 SCORES = "scores.json"
+PROTOCOLS = {"pose": pose_report.protocol, "detection": detection_report.protocol}
+TABLES = {"pose": pose_report.table, "detection": detection_report.table}
 
 
 def evaluate(
@@ -31,43 +35,77 @@ def evaluate(
     data_dir: str | None = None,
     source: str | None = None,
     flip_test: bool | None = None,
+    score_thresholds: Sequence[float] | None = None,
     batch_size: int | None = None,
 ) -> dict[str, Any]:
     """Score a run's checkpoint; None takes what the run's config says.
 
+    `flip_test` is of pose networks, `score_thresholds` (the sweep of a detector) of detectors.
     Writes `scores.json` and `pictures/evaluation.png` into the workdir and prints a table.
 
     Returns:
       what scores.json holds: flat metrics and a `protocol` block.
 
     Raises:
-      CheckpointError: no intact checkpoint. DataError: no such records or split.
+      CheckpointError: no intact checkpoint. DataError: no such records or split. UsageError: an
+        option of the other task, or a detector without any class of the data set.
     """
     if not Path(workdir).is_dir():
         raise CheckpointError(f"{workdir}: no such folder; --workdir is a training run's folder")
     restored = restore(workdir, step)
     config = restored.config.copy_and_resolve_references().unlock()
-    config.data.eval = dataset or config.data.eval
-    config.data.train = (config.data.eval,)  # the training sets need not be at hand
-    config.data.eval_split = split or config.data.eval_split
-    config.data_dir = data_dir or config.data_dir
-    config.data.source = source or config.data.source
-    config.eval.flip_test = config.eval.flip_test if flip_test is None else flip_test
-    config.eval.batch_size = batch_size or config.eval.batch_size
-    if config.eval.batch_size < 1:
-        raise UsageError(f"--batch_size is {config.eval.batch_size}; it must be 1 or more")
+    _set_data(config, dataset, split, data_dir, source)
+    _set_options(config, flip_test, score_thresholds, batch_size)
     records = open_sets(config)
     metrics, sheet = _score(restored, records)
-    report = metrics | {"protocol": protocol(restored, records)}
+    made = _provenance(restored, records)
+    report = metrics | {"protocol": PROTOCOLS[config.task](records) | made}
     folder = Path(workdir)
     write_atomic(folder / SCORES, json.dumps(report, indent=2))
     if sheet is not None:
         (folder / "pictures").mkdir(exist_ok=True)
         cv2.imwrite(str(folder / "pictures" / "evaluation.png"), sheet[..., ::-1])
-    for line in table(report, records):
+    for line in TABLES[config.task](report, records):
         print(line)
     print(f"written to {folder / SCORES}")
     return report
+
+
+def _set_data(
+    config: ConfigDict,
+    dataset: str | None,
+    split: str | None,
+    data_dir: str | None,
+    source: str | None,
+) -> None:
+    if config.task == "detection" and dataset not in (None, config.data.eval):
+        config.eval.classes = ()  # all that network and that data set share
+    config.data.eval = dataset or config.data.eval
+    config.data.eval_split = split or config.data.eval_split
+    # The training sets need not be at hand.
+    config.data.train, config.data.train_split = (config.data.eval,), config.data.eval_split
+    config.data_dir = data_dir or config.data_dir
+    config.data.source = source or config.data.source
+
+
+def _set_options(
+    config: ConfigDict,
+    flip_test: bool | None,
+    score_thresholds: Sequence[float] | None,
+    batch_size: int | None,
+) -> None:
+    if flip_test is not None:
+        if config.task != "pose":
+            raise UsageError("--flip_test is of pose networks; this checkpoint holds a detector")
+        config.eval.flip_test = flip_test
+    if score_thresholds is not None:
+        if config.task != "detection":
+            raise UsageError("--score_thresholds is of detectors; this checkpoint finds poses")
+        config.eval.score_thresholds = tuple(score_thresholds)
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"--batch_size is {batch_size}; it must be 1 or more")
+    config.eval.batch_size = batch_size or config.eval.batch_size
+    check_config(config)
 
 
 def _score(restored: Restored, records: Records) -> tuple[dict[str, Any], Any]:
@@ -83,23 +121,14 @@ def _score(restored: Restored, records: Records) -> tuple[dict[str, Any], Any]:
     )
 
 
-def protocol(restored: Restored, records: Records) -> dict[str, Any]:
-    """How the figures came about: everything that a comparison must agree on."""
+def _provenance(restored: Restored, records: Records) -> dict[str, Any]:
+    """The part of the protocol that all tasks share: data, checkpoint, versions."""
     config, manifest = records.config, records.validation_set
-    shared = int((conversion(manifest.skeleton, skeleton_of(config)) >= 0).sum())
-    network, data = skeleton_of(config).size, manifest.skeleton.size
     return {
         "data_set": manifest.dataset,
         "data_digest": manifest.source_digest,
         "split": config.data.eval_split,
         "records": config.data.source,
-        "boxes": "ground truth: one crop a person, from its own annotation",
-        "joints": f"{shared} common (network {network}, data set {data})",
-        "flip_test": bool(config.eval.flip_test),
-        "pckh": "distance <= 0.5 head sizes; head size = 0.6 x head box diagonal, see notes",
-        "pck": "distance <= 0.2 x longer side of the person box",
-        "mean": "unweighted over joints, without pelvis and thorax",
-        "oks": "pycocotools, 10 thresholds from 0.50 to 0.95, sigmas of the joint set",
         "notes": list(manifest.notes),
         "input_size": list(config.input_size),
         "checkpoint_step": restored.step,
@@ -108,20 +137,3 @@ def protocol(restored: Restored, records: Records) -> dict[str, Any]:
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
     }
-
-
-def table(report: dict[str, Any], records: Records) -> list[str]:
-    """The scores as lines of text: one a joint, then the means."""
-    names = [name for name in ("pckh", "pck") if name in report]
-    joints = [j for j in skeleton_of(records.config).joints if f"pck_{j}" in report]
-    lines = ["joint             " + "".join(f"{name:>8s}" for name in names)]
-    for label, suffix in [*((j, f"_{j}") for j in joints), ("mean", "")]:
-        cells = "".join(f"{report.get(name + suffix, float('nan')):8.2f}" for name in names)
-        lines.append(f"{label:18s}{cells}")
-    lines += [f"{name}: {report[name]:.2f}" for name in report if name.startswith("oks_")]
-    data = records.config.data
-    lines.append(
-        f"{report['people']} people of {data.eval} {data.eval_split}, step "
-        f"{report['protocol']['checkpoint_step']}, joints {report['protocol']['joints']}"
-    )
-    return lines

@@ -1,7 +1,7 @@
 """The main job: records -> trained, scored, restorable network."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from jaxpose.config import from_json, to_json
 from jaxpose.errors import PreemptedError
 from jaxpose.pipelines.baselines import mean_pose_scores
+from jaxpose.pipelines.closing import report_lines
 from jaxpose.pipelines.config_checks import check_resume
 from jaxpose.pipelines.prepare import Records, prepare_records
 from jaxpose.pipelines.scoring import score
@@ -183,14 +184,14 @@ class Job:
             )
 
     def _score_baselines(self, state: TrainState) -> None:
-        say("scoring the untrained network and the mean pose of the box")
-        people = self.records.people(self.records.train_sets[0], self.config.data.train_split)
-        scores = {
-            "untrained": self.evaluate(None, state, 0),
-            "mean pose": mean_pose_scores(
+        say("scoring the untrained network" + ", the mean pose" * (self.config.task == "pose"))
+        scores = {"untrained": self.evaluate(None, state, 0)}
+        if self.config.task == "pose":
+            split = self.config.data.train_split
+            people = self.records.one_pass(self.records.train_sets[0], split)
+            scores["mean pose"] = mean_pose_scores(
                 self.task, people, self.records.validation(), partial(self._interrupted, 0)
-            ),
-        }
+            )
         if self.primary:
             write_atomic(self.folder / "baselines.json", json.dumps(scores, indent=2))
 
@@ -205,7 +206,7 @@ class Job:
             check_space(self.folder, state, self.config.checkpoint.max_to_keep)
             write_atomic(self.folder / "config.json", to_json(self.config))
         count = sum(leaf.size for leaf in state.params.values())
-        say(f"{self.task.name} network, {self.task.skeleton.size} joints, {count:,} parameters")
+        say(f"{self.task.name} network, {self.task.outputs}, {count:,} parameters")
         say(self.records.describe())
         epoch = self.records.steps_per_epoch
         steps = f"{self.plan.total} steps of {self.config.batch_size}, {epoch:.1f} an epoch"
@@ -224,20 +225,3 @@ def make_plan(config: ConfigDict, steps_per_epoch: float) -> Plan:
         eval_every=steps(config.eval),
         save_every=steps(config.checkpoint),
     )
-
-
-def report_lines(folder: Path, metrics: Mapping[str, float]) -> list[str]:
-    """The closing lines of a run: its scores beside the baselines', and where things are."""
-    titles = {"pckh": "PCKh@0.5", "oks_ap": "OKS AP", "pck": "PCK@0.2 of the person box"}
-    name = next((name for name in titles if name in metrics), None)
-    lines = []
-    if name is not None:
-        rows: dict[str, Mapping[str, float]] = {"trained": metrics}
-        if (folder / "baselines.json").exists():
-            rows = json.loads((folder / "baselines.json").read_text()) | rows
-        people = int(metrics["people"])
-        lines.append(f"{titles[name]} on {people} people of the validation split:")
-        lines += [f"  {label:10s} {scores[name]:6.2f}" for label, scores in rows.items()]
-    lines.append(f"checkpoints, metrics.jsonl, TensorBoard events and pictures are in {folder}")
-    lines.append(f"score it again: python -m jaxpose.evaluate --workdir={folder}")
-    return lines

@@ -38,7 +38,7 @@ def pose_task(config: ConfigDict) -> Task:
     test_time = options | {"model": model, "flip_test": bool(config.eval.flip_test)}
     return Task(
         name="pose",
-        skeleton=skeleton,
+        outputs=f"{skeleton.size} joints",
         model=model,
         input_shape=(*size, 3),
         example=example(skeleton, canvas=int(config.canvas) or 2 * max(size)),

@@ -7,8 +7,6 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxpose.skeletons import Skeleton
-
 Batch = Mapping[str, Any]
 
 
@@ -29,7 +27,7 @@ class Task(NamedTuple):
 
     Attributes:
       name: key in `TASKS`.
-      skeleton: joint set of the network's outputs.
+      outputs: what the network tells, in words, such as '15 joints'.
       model: Linen module; `apply(variables, images_float_nhwc, train=False)`.
       input_shape: (H, W, 3) of the network input.
       example: per-example device inputs of a batch (no batch axis), name -> shape and dtype.
@@ -44,7 +42,7 @@ class Task(NamedTuple):
     """
 
     name: str
-    skeleton: Skeleton
+    outputs: str
     model: nn.Module
     input_shape: tuple[int, int, int]
     example: Mapping[str, jax.ShapeDtypeStruct]

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaxpose.annotations import mpii_matlab, posetrack17
-from jaxpose.annotations.coco import read_coco_keypoints
+from jaxpose.annotations.coco import read_coco_detection, read_coco_keypoints
 from jaxpose.annotations.mpii import read_mpii_json, read_mpii_mat
 from jaxpose.annotations.posetrack17 import read_posetrack17
 from jaxpose.annotations.posetrack18 import read_posetrack18
@@ -124,7 +124,7 @@ def check_valid(annotation_set):
 
 def check_person(person, joints):
     assert person.keypoints.shape == (joints, 3) and person.keypoints.dtype == np.float64
-    assert np.isfinite(person.keypoints).all() and np.abs(person.keypoints).max() < 1e6
+    assert np.isfinite(person.keypoints).all() and np.abs(person.keypoints).max(initial=0) < 1e6
     assert np.isin(person.keypoints[:, 2], (0, 1, 2)).all()
     assert not person.keypoints[person.keypoints[:, 2] == 0].any()
     for box in (person.box_xyxy, person.head_box):
@@ -170,6 +170,12 @@ def test_coco(folder, mutant, allowed):
 
 @CAREFUL
 @given(mutants(COCO_SHAPED), st.sampled_from([0, 100]))
+def test_coco_detection(folder, mutant, allowed):
+    check_reader(read_coco_detection, mutant, folder / "boxes.json", allowed)
+
+
+@CAREFUL
+@given(mutants(COCO_SHAPED), st.sampled_from([0, 100]))
 def test_posetrack18(folder, mutant, allowed):
     check_reader(read_posetrack18, mutant, folder / "pt18.json", allowed)
 
@@ -204,8 +210,9 @@ def test_posetrack17_matlab(folder, mutant, allowed):
 
 @pytest.mark.parametrize(
     ("read", "document"),
-    [(read_coco_keypoints, COCO_SHAPED), (read_posetrack18, COCO_SHAPED),
-     (read_posetrack17, ANNOLIST), (read_mpii_json, MPII_JSON)],
+    [(read_coco_keypoints, COCO_SHAPED), (read_coco_detection, COCO_SHAPED),
+     (read_posetrack18, COCO_SHAPED), (read_posetrack17, ANNOLIST),
+     (read_mpii_json, MPII_JSON)],
 )  # fmt: skip
 def test_the_unchanged_documents_are_valid(folder, read, document):
     path = folder / "whole.json"

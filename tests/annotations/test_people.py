@@ -1,6 +1,6 @@
 import numpy as np
 
-from jaxpose.annotations.people import head_size, keypoint_extent, person_box
+from jaxpose.annotations.people import head_size, head_size_rule, keypoint_extent, person_box
 from jaxpose.annotations.schema import Person
 
 KEYPOINTS = np.array([[10, 20, 2], [50, 40, 1], [0, 0, 0], [30, 120, 2]], float)
@@ -18,8 +18,13 @@ def test_box_from_keypoints_is_their_extent_times_1_3():
     np.testing.assert_allclose(box, [4, 5, 56, 135])  # 40 x 100 grows by 6 and 15 on each side
 
 
+def test_the_factor_on_the_extent_may_be_another():
+    box, _ = person_box(Person(KEYPOINTS), factor=1.5)
+    np.testing.assert_allclose(box, [0, -5, 60, 145])
+
+
 def test_annotated_box_wins():
-    box, source = person_box(Person(KEYPOINTS, box_xyxy=np.array([1.0, 2, 3, 4])))
+    box, source = person_box(Person(KEYPOINTS, box_xyxy=np.array([1.0, 2, 3, 4])), factor=2.0)
     assert source == "annotated"
     np.testing.assert_array_equal(box, [1, 2, 3, 4])
 
@@ -43,3 +48,10 @@ def test_head_size_prefers_the_head_box():
     assert head_size(Person(KEYPOINTS, head_box=head, scale=2.0)) == 30.0
     assert head_size(Person(KEYPOINTS, scale=2.0)) == 50.0
     assert np.isnan(head_size(Person(KEYPOINTS)))
+
+
+def test_the_rule_of_the_head_size_is_told():
+    head = np.array([10.0, 10, 40, 50])
+    assert head_size_rule(Person(KEYPOINTS, head_box=head, scale=2.0)) == "head_box"
+    assert head_size_rule(Person(KEYPOINTS, scale=2.0)) == "scale"
+    assert head_size_rule(Person(KEYPOINTS)) == ""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,7 +44,8 @@ def test_videos_are_joined_in_order(tmp_path):
 @pytest.mark.parametrize(
     ("second", "reason"),
     [(video("vb", "2"), "image id 2 occurs in a too"), (video("va", "3"), "video va occurs in a"),
-     (video("vb", "3", COCO), "joints differ")],
+     (video("vb", "3", COCO), "joints differ"),
+     (replace(video("vb", "3"), classes=("dog",)), "category differs")],
 )  # fmt: skip
 def test_conflicts_between_files_are_refused(tmp_path, second, reason):
     parts = {tmp_path / "a": video("va", "12"), tmp_path / "b": second}

@@ -9,24 +9,13 @@ import pytest
 from jaxpose.annotations.mpii import read_mpii_json
 from jaxpose.annotations.posetrack17 import read_posetrack17
 from jaxpose.annotations.posetrack18 import read_posetrack18
-from jaxpose.annotations.synthetic import (
-    draw_dataset,
-    video_plan,
-    write_dataset,
-)
-from jaxpose.annotations.synthetic_motion import (
-    SYNTHETIC,
-)
+from jaxpose.annotations.synthetic import draw_dataset, video_plan, write_dataset
+from jaxpose.annotations.synthetic_motion import SYNTHETIC
 from jaxpose.errors import UsageError
 from jaxpose.skeletons import MPII, POSETRACK17, POSETRACK18, convert_keypoints
 
 SIZE = (192, 144)
 TOOL = Path(__file__).parents[2] / "tools" / "make_synthetic.py"
-
-
-@pytest.fixture(scope="module")
-def videos():
-    return draw_dataset(seed=3, train_videos=6, val_videos=2, frames_per_video=4, size=SIZE)
 
 
 def _contents(folder):

@@ -1,27 +1,12 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from jaxpose.annotations.synthetic import (
-    video_plan,
-)
-from jaxpose.annotations.synthetic_motion import (
-    ANGLES,
-    SYNTHETIC,
-    Body,
-    pose_body,
-)
+from jaxpose.annotations.synthetic import video_plan
+from jaxpose.annotations.synthetic_motion import SYNTHETIC, Body, pose_body
 from jaxpose.annotations.synthetic_poses import draw_angles
 from jaxpose.skeletons import MPII, POSETRACK17, POSETRACK18, conversion
 
 SIZE = (192, 144)
-TOOL = Path(__file__).parents[2] / "tools" / "make_synthetic.py"
-
-
-def _upright(yaw, **angles):
-    still = {name: np.full(len(yaw), angles.get(name, 0.0)) for name in ANGLES}
-    return pose_body(Body(), still, np.asarray(yaw, float))
 
 
 def test_the_superset_fills_every_target_joint_but_the_ears():
@@ -30,23 +15,23 @@ def test_the_superset_fills_every_target_joint_but_the_ears():
         assert all("ear" in target.joints[k] for k in missing)
 
 
-def test_upright_body_has_its_segment_lengths():
-    at = {name: points[0] for name, points in _upright([0.0]).points.items()}
+def test_upright_body_has_its_segment_lengths(upright):
+    at = {name: points[0] for name, points in upright([0.0]).points.items()}
     body = Body()
     assert at["left_ankle"][1] == pytest.approx(0.035)
     assert at["left_knee"][1] - at["left_ankle"][1] == pytest.approx(body.shank)
     assert at["left_hip"][1] - at["left_knee"][1] == pytest.approx(body.thigh)
     assert at["left_shoulder"][0] - at["right_shoulder"][0] == pytest.approx(2 * body.shoulder)
     assert at["head_top"][1] - at["upper_neck"][1] == pytest.approx(body.head)
-    bent = _upright([0.0], left_elbow=np.pi / 2, left_arm_out=np.pi / 2)
+    bent = upright([0.0], left_elbow=np.pi / 2, left_arm_out=np.pi / 2)
     assert bent.points["left_elbow"][0, 0] == pytest.approx(body.shoulder + body.upper_arm)
     # The forearm of a stretched-out arm, bent by 90 degrees, points forward.
     assert bent.points["left_wrist"][0, 2] == pytest.approx(body.forearm)
 
 
-def test_left_is_on_the_images_right_only_of_those_who_face_the_camera():
+def test_left_is_on_the_images_right_only_of_those_who_face_the_camera(upright):
     yaw = np.radians([0, 30, 90, 150, 180, -90])
-    points = _upright(yaw).points
+    points = upright(yaw).points
     for joint in ("shoulder", "hip", "knee", "ankle"):
         apart = points[f"left_{joint}"] - points[f"right_{joint}"]
         assert np.sign(np.round(apart[:, 0], 6)).tolist() == [1, 1, 0, -1, -1, 0]

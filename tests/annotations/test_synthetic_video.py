@@ -1,38 +1,18 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jaxpose.annotations.people import head_size, keypoint_extent
-from jaxpose.annotations.synthetic import (
-    draw_dataset,
-    video_plan,
-)
+from jaxpose.annotations.synthetic import video_plan
 from jaxpose.annotations.synthetic_labels import annotate
-from jaxpose.annotations.synthetic_motion import (
-    ANGLES,
-    SYNTHETIC,
-    Body,
-    pose_body,
-)
+from jaxpose.annotations.synthetic_motion import SYNTHETIC, Body
 from jaxpose.annotations.synthetic_video import OVERSAMPLING, Actor, render, view_of
 
 SIZE = (192, 144)
-TOOL = Path(__file__).parents[2] / "tools" / "make_synthetic.py"
 
 
-@pytest.fixture(scope="module")
-def videos():
-    return draw_dataset(seed=3, train_videos=6, val_videos=0, frames_per_video=4, size=SIZE)
-
-
-def _upright(yaw, **angles):
-    still = {name: np.full(len(yaw), angles.get(name, 0.0)) for name in ANGLES}
-    return pose_body(Body(), still, np.asarray(yaw, float))
-
-
-def test_colours_belong_to_garments_never_to_sides():
+def test_colours_belong_to_garments_never_to_sides(upright):
     # A mirrored pose, seen from the front, is the mirrored picture but for light and face turn.
     plan = video_plan(3, "train", 0, 1, SIZE)
     actor = plan.actors[0]
@@ -41,7 +21,7 @@ def test_colours_belong_to_garments_never_to_sides():
     raised = {"arm_out": 1.2, "elbow": 0.8, "arm_roll": 1.2, "hip_out": 0.5}
     pictures = []
     for side in ("left", "right"):
-        motion = _upright([0.0], **{f"{side}_{name}": value for name, value in raised.items()})
+        motion = upright([0.0], **{f"{side}_{name}": value for name, value in raised.items()})
         posed = Actor(Body(), actor.look, motion, ground, 0.8 * SIZE[1])
         flat = replace(
             plan,

@@ -1,17 +1,18 @@
-"""A tiny source in COCO's format, and data sets built from it in both formats."""
+"""Tiny sources, and data sets built from them in both formats."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from jaxpose.annotations.coco import write_coco_keypoints
+from jaxpose.annotations.coco import read_coco_keypoints, write_coco_keypoints
 from jaxpose.annotations.schema import AnnotationSet, Frame, Person
 from jaxpose.data.build import build
-from jaxpose.skeletons import COCO, LSP, Skeleton
+from jaxpose.data.plan import SourceSplit
+from jaxpose.skeletons import COCO, LSP, NO_JOINTS, Skeleton
 
 CANVAS = 64
 SHARD_RECORDS = 5
@@ -101,3 +102,72 @@ def built(coco_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
         for format in ("records", "shards")
     }
     return Built(folders["records"], folders["shards"])
+
+
+@dataclass(frozen=True)
+class BuiltImages(Built):
+    """The same of config `images`, with the frames that they were built from, by set and id."""
+
+    frames: tuple[dict[str, Frame], dict[str, Frame]]
+
+
+def _with_objects(
+    frame: Frame, rng: np.random.Generator, skeleton: Skeleton, classes: tuple[str, ...]
+) -> Frame:
+    """The frame with 0 to 3 objects, one of unknown extent at times, and 0 to 2 polygons."""
+    one_joint = np.zeros((skeleton.size, 3))
+    one_joint[:1] = 9, 9, 2
+    objects = [
+        Person(
+            keypoints=np.zeros((skeleton.size, 3)),
+            box_xyxy=np.sort(rng.uniform(0, 40, (2, 2)), 0).ravel(),
+            category=classes[rng.integers(len(classes))],
+            difficult=bool(rng.integers(2)),
+            iscrowd=bool(rng.integers(2)),
+        )
+        for _ in range(rng.integers(4))
+    ]
+    if rng.integers(3) == 0:
+        unknown = Person(one_joint, category=classes[0])
+        objects.insert(int(rng.integers(len(objects) + 1)), unknown)
+    polygons = tuple(rng.uniform(0, 40, (rng.integers(3, 6), 2)) for _ in range(rng.integers(3)))
+    return replace(frame, persons=tuple(objects), ignore_polygons=polygons)
+
+
+def _image_splits(
+    source: Path, seed: int, skeleton: Skeleton, classes: tuple[str, ...]
+) -> dict[str, SourceSplit]:
+    """The frames of a source of `write_source`, with other annotations."""
+    rng = np.random.default_rng(seed)
+    splits = {}
+    for split, file in (("train", "train"), ("validation", "val")):
+        path = source / "annotations" / f"person_keypoints_{file}.json"
+        plain = read_coco_keypoints(path).frames
+        frames = tuple(_with_objects(frame, rng, skeleton, classes) for frame in plain)
+        annotations = AnnotationSet(skeleton, frames, classes=classes)
+        splits[split] = SourceSplit(annotations, source / "images", (path,))
+    return splits
+
+
+@pytest.fixture(scope="session")
+def built_images(coco_source: Path, tmp_path_factory: pytest.TempPathFactory) -> BuiltImages:
+    """`street` (person, dog) of 24 + 7 frames; `farm` (dog, cat, person, no joints) of 13 + 4."""
+    farm = write_source(tmp_path_factory.mktemp("source") / "farm", COCO, 13, 4, seed=1)
+    sets = {
+        "street": (coco_source, _image_splits(coco_source, 2, COCO, ("person", "dog"))),
+        "farm": (farm, _image_splits(farm, 3, NO_JOINTS, ("dog", "cat", "person"))),
+    }
+    data_dir = tmp_path_factory.mktemp("images")
+    folders: dict[str, list[Path]] = {"records": [], "shards": []}
+    for name, (source, splits) in sets.items():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("jaxpose.data.build.read_source", lambda *_, splits=splits: splits)
+            for format, built in folders.items():
+                arguments = (source, data_dir, "images", CANVAS, format, name)
+                built.append(build("coco_keypoints", *arguments, progress=False))
+    street, farm_frames = (
+        {frame.image_id: frame for part in splits.values() for frame in part.annotations.frames}
+        for _, splits in sets.values()
+    )
+    records, shards = (tuple(found) for found in folders.values())
+    return BuiltImages(records, shards, (street, farm_frames))

@@ -14,11 +14,14 @@ def run(*arguments):
 
 def test_builds_verifies_and_reports(coco_source, tmp_path):
     arguments = (f"--source={coco_source}", f"--data_dir={tmp_path}", "--canvas=64")
-    done = run("coco_keypoints", *arguments, "--format=shards", "--name=mine", "--verify")
+    done = run("coco_keypoints", *arguments, "--format=shards", "--name=mine", "--verify",
+               "--config=images", "--box_extent=1.4")  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("train: 36 records, 1 shards")
-    assert lines[-1] == f"verified: {tmp_path}/mine/people-shards/1.0.0"
+    assert lines[0].startswith("train: 24 records, 1 shard")
+    assert "classes: person" in lines
+    assert "note: train person boxes: 36 annotated" in lines
+    assert lines[-1] == f"verified: {tmp_path}/mine/images-shards/1.0.0"
 
 
 def test_bad_data_ends_with_one_line_and_code_3(tmp_path):
@@ -29,7 +32,7 @@ def test_bad_data_ends_with_one_line_and_code_3(tmp_path):
 
 
 def test_wrong_usage_ends_with_code_2(tmp_path):
-    for arguments in (["mpi"], [], ["mpii", "--canvas=big"]):
+    for arguments in (["mpi"], [], ["mpii", "--canvas=big"], ["voc", "--source=."]):
         done = run(*arguments, f"--data_dir={tmp_path}")
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

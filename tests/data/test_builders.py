@@ -7,6 +7,7 @@ from jaxpose.annotations.schema import AnnotationSet, Frame, Person
 from jaxpose.data import sources
 from jaxpose.data.build import build
 from jaxpose.data.manifest import open_records
+from jaxpose.data.shard_files import read_window
 from jaxpose.errors import DataError
 from jaxpose.skeletons import POSETRACK18
 
@@ -52,21 +53,21 @@ def videos(tmp_path_factory):
     return folder
 
 
-def load(name, videos, data_dir, **kwargs):
+def load(name, videos, data_dir, split="validation"):
     config = tfds.download.DownloadConfig(manual_dir=str(videos), try_download_gcs=False)
     return tfds.load(
         name,
-        split="validation",
+        split=split,
         data_dir=str(data_dir),
         builder_kwargs={"canvas": CANVAS},
         download_and_prepare_kwargs={"download_config": config},
-        **kwargs,
     )
 
 
 def test_names_are_registered():
-    names = {"mpii", "posetrack17", "posetrack18", "coco_keypoints", "synthetic"}
-    assert names <= set(tfds.list_builders())
+    assert set(sources.DATASETS) <= set(tfds.list_builders())
+    for name in sources.BOXES_ONLY:
+        assert list(tfds.builder_cls(name).builder_configs) == ["images"]
 
 
 def test_tfds_builds_from_the_manual_folder(videos, tmp_path):
@@ -80,8 +81,12 @@ def test_tfds_builds_from_the_manual_folder(videos, tmp_path):
 
 def test_images_hold_all_frames_with_lists_of_people(videos, tmp_path):
     folder = build("posetrack18", videos, tmp_path, "images", CANVAS, progress=False)
-    rows = list(tfds.as_numpy(load("posetrack18/images", videos, tmp_path)))
-    assert open_records(folder).split("validation").records == len(rows) == 3
+    manifest = open_records(folder)
+    rows = []
+    for name, count in (("validation", 2), ("validation_unlabeled", 1)):
+        rows += tfds.as_numpy(load("posetrack18/images", videos, tmp_path, name))
+        assert manifest.split(name).records == count
+    assert len(rows) == 3
     rows.sort(key=lambda row: row["frame/index"])
     assert [row["is_labeled"] for row in rows] == [True, True, False]
     assert [row["people/keypoints"].shape for row in rows] == [(n, 17, 3) for n in (2, 1, 0)]
@@ -93,6 +98,24 @@ def test_images_hold_all_frames_with_lists_of_people(videos, tmp_path):
         assert row["video/id"] == b"000001_drawn"
         assert row["ignore/lengths"].tolist() == [3]
         assert (row["image/width"], row["image/height"]) == (120, 90)
+
+
+def test_boxes_from_keypoints_get_the_extent_asked_for(videos, tmp_path):
+    options = {"config": "images", "canvas": CANVAS, "format": "shards", "progress": False}
+    folder = build("posetrack18", videos, tmp_path, **options, box_extent=1.5)
+    manifest = open_records(folder)
+    assert manifest.notes == (
+        "validation person boxes: 3 from keypoint extent x 1.5",
+        "validation crops: 3 from head box",
+        "validation head sizes: 3 as 0.6 x head-box diagonal",
+    )
+    split = manifest.split("validation")
+    assert (split.most_boxes, split.most_ignored) == (2, 1)
+    for row in read_window(manifest, split.shards):
+        for box, keypoints in zip(row["people/box_xyxy"], row["people/keypoints"], strict=True):
+            low, high = keypoints[:, :2].min(0), keypoints[:, :2].max(0)
+            margin = 0.25 * (high - low)
+            np.testing.assert_allclose(box, [*(low - margin), *(high + margin)], rtol=1e-5)
 
 
 def test_tfds_reads_what_the_tool_built(built):
@@ -129,7 +152,7 @@ def test_tfds_draws_synthetic_unless_the_manual_folder_holds_some(videos, tmp_pa
         rows = load("synthetic/images", manual, tmp_path / f"data_{manual.name}")
         assert {row["dataset"] for row in tfds.as_numpy(rows)} == {b"synthetic"}
         assert len(rows) == 2
-    assert len(load("synthetic/images", videos, tmp_path / "data")) == 3
+    assert len(load("synthetic/images", videos, tmp_path / "data")) == 2
 
 
 def test_synthetic_draws_its_own_source(tmp_path, monkeypatch, small_drawings):

@@ -13,6 +13,7 @@ from jaxpose.data.labels import (
 from jaxpose.data.records import record_fields
 
 JOINTS = 3
+BOX = np.array([0.0, 0, 9, 9])
 KEYPOINTS = np.array([[10.0, 20.0, 2], [30.0, 60.0, 1], [0, 0, 0]])
 
 
@@ -65,6 +66,18 @@ def test_absent_values_are_explicit():
     assert labels["track_id"] == -1
 
 
+def test_class_ids_count_in_the_classes():
+    labels = person_labels(Person(KEYPOINTS, category="dog"), 0, ("cat", "dog"))
+    assert (labels["class_id"], labels["category"]) == (1, "dog")
+    assert person_labels(Person(KEYPOINTS), 0)["class_id"] == 0
+
+
+def test_the_box_extent_changes_the_box_and_not_the_crop():
+    labels = person_labels(Person(KEYPOINTS), 0, box_extent=1.5)
+    np.testing.assert_allclose(labels["box_xyxy"], [5, 10, 35, 70])  # 20 x 40 grows by 5 and 10
+    assert labels["scale"] == pytest.approx(57.2 / 200)
+
+
 def test_head_size_comes_from_the_head_box():
     labels = person_labels(Person(KEYPOINTS, head_box=np.array([0.0, 0.0, 30.0, 40.0])), 0)
     assert labels["head_size"] == pytest.approx(30)
@@ -79,13 +92,14 @@ def test_polygons_are_concatenated():
     assert (labels["image/width"], labels["image/height"]) == (40, 30)
 
 
+@pytest.mark.parametrize("joints", [JOINTS, 0])
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_people_are_stacked_as_the_fields_say(count):
-    labels = people_labels((Person(KEYPOINTS),) * count, JOINTS)
+def test_people_are_stacked_as_the_fields_say(count, joints):
+    labels = people_labels((Person(KEYPOINTS[:joints], BOX),) * count, joints)
     frame = frame_labels(Frame("a.jpg", "a"), "set", (4, 3))
     row = {f"people/{name}": value for name, value in labels.items()} | frame
     canvas = {"image/encoded", "image/matrix", "image/valid"}
-    fields = record_fields("images", JOINTS)
+    fields = record_fields("images", joints)
     assert row.keys() == fields.keys() - canvas
     for name, value in row.items():
         field = fields[name]
@@ -95,4 +109,4 @@ def test_people_are_stacked_as_the_fields_say(count):
         assert value.dtype == field.dtype
         length = len(value) if None in field.shape else None
         assert np.shape(value) == tuple(length if s is None else s for s in field.shape)
-    assert len(labels["keypoints"]) == count
+    assert len(labels["keypoints"]) == count if joints else "keypoints" not in labels

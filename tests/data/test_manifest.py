@@ -37,9 +37,10 @@ def manifest(tmp_path):
         format="tfrecord",
         canvas=64,
         skeleton=MPII,
+        classes=("person",),
         source_digest="d" * 64,
         notes=("a note",),
-        splits={"train": Split(4, shards)},
+        splits={"train": Split(4, shards, 7, 2)},
     )
     write_manifest(manifest)
     return manifest
@@ -93,10 +94,29 @@ def test_unknown_splits_are_refused_with_those_that_exist(manifest):
         manifest.split("test")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "{" * 9, '{"schema_version": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "{" * 9, '{"schema_version": 2}'])
 def test_damaged_manifests_are_refused(manifest, text):
     (manifest.path / "manifest.json").write_text(text)
     with pytest.raises(DataError, match=r"manifest.json.*damaged"):
+        read_manifest(manifest.path)
+
+
+@pytest.mark.parametrize("classes", [[], ["person", "person"], "person", None])
+def test_impossible_classes_are_refused(manifest, classes):
+    file = manifest.path / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"classes": classes}))
+    with pytest.raises(DataError, match=r"damaged.*class names"):
+        read_manifest(manifest.path)
+
+
+@pytest.mark.parametrize("key", ["most_boxes", "most_ignored"])
+@pytest.mark.parametrize("value", [-1, "x", None])
+def test_impossible_largest_numbers_are_refused(manifest, key, value):
+    file = manifest.path / "manifest.json"
+    content = json.loads(file.read_text())
+    content["splits"]["train"][key] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="damaged"):
         read_manifest(manifest.path)
 
 
@@ -114,8 +134,8 @@ def test_impossible_shards_are_refused(manifest, key, value):
 
 def test_another_schema_is_refused(manifest):
     file = manifest.path / "manifest.json"
-    file.write_text(file.read_text().replace('"schema_version": 1', '"schema_version": 99'))
-    with pytest.raises(DataError, match="schema 99"):
+    file.write_text(file.read_text().replace('"schema_version": 2', '"schema_version": 99'))
+    with pytest.raises(DataError, match="schema 99.*delete the folder and build it again"):
         read_manifest(manifest.path)
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -47,6 +49,26 @@ def test_people_need_frames_with_people_only(tmp_path):
     assert len(plan_of(tmp_path, *frames, config="images").splits["train"]) == 3
 
 
+def test_unlabelled_frames_are_kept_apart_and_never_people(tmp_path):
+    unlabelled = replace(frame(2), is_labeled=False)
+    odd = replace(frame(3, person()), is_labeled=False)
+    splits = plan_of(
+        tmp_path, frame(1, person()), unlabelled, odd, frame(4), config="images"
+    ).splits
+    ids = {name: sorted(job.frame.image_id for job in jobs) for name, jobs in splits.items()}
+    assert ids == {"train": ["1", "4"], "train_unlabeled": ["2", "3"]}
+    people = plan_of(tmp_path, frame(1, person()), unlabelled, odd)
+    assert [job.frame.image_id for job in people.splits["train"]] == ["1"]
+
+
+def test_a_set_without_unlabelled_frames_has_no_split_for_them(tmp_path):
+    plan = plan_of(tmp_path, frame(1, person()), config="images")
+    assert list(plan.splits) == ["train"] and plan.notes == []
+    only = plan_of(tmp_path, replace(frame(1), is_labeled=False), config="images")
+    assert list(only.splits) == ["train_unlabeled"]
+    assert only.notes == ["split train is empty and was left out"]
+
+
 def test_most_records_counts_people_or_frames(tmp_path):
     frames = [frame(1, person(), person(30), person(iscrowd=True)), frame(2, person())]
     assert plan_of(tmp_path, *frames).most_records("train") == 3
@@ -75,6 +97,26 @@ def test_splits_must_agree_in_their_joints(tmp_path):
         make_plan("set", "people", 64, sources, Rejections())
 
 
+def test_splits_must_agree_in_their_classes(tmp_path):
+    validation = split_of(tmp_path, frame(2, person()))
+    other = replace(validation.annotations, classes=("person", "dog"))
+    sources = {
+        "train": split_of(tmp_path, frame(1, person())),
+        "validation": replace(validation, annotations=other),
+    }
+    with pytest.raises(DataError, match="differ in their classes"):
+        make_plan("set", "images", 64, sources, Rejections())
+
+
+def test_conversion_counts_what_the_records_hold(tmp_path):
+    plan = plan_of(tmp_path, frame(1, person(), person(), person(400, 300)), allowed=1)
+    list(convert_split(plan, "train", progress=False))
+    assert plan.tallies["train"].boxes == {"annotated": 2}
+    images = plan_of(tmp_path, frame(1, person(), person()), frame(2), config="images")
+    list(convert_split(images, "train", progress=False))
+    assert images.tallies["train"].most_boxes == 2
+
+
 def test_a_person_outside_the_photograph_is_refused_by_name(tmp_path):
     away = frame(7, person(), person(400.0, 300.0))
     with pytest.raises(DataError, match=r"7.png: 7#1: person's crop misses the image"):
@@ -87,6 +129,8 @@ def test_a_person_outside_the_photograph_is_refused_by_name(tmp_path):
 def test_the_digest_depends_on_the_annotations_and_the_images(tmp_path):
     digests = {plan_of(tmp_path, frame(1, person())).digest}
     digests.add(plan_of(tmp_path, frame(1, person()), config="images").digest)
+    sources = {"train": split_of(tmp_path, frame(1, person()))}
+    digests.add(make_plan("set", "people", 64, sources, Rejections(), box_extent=1.4).digest)
     plan = plan_of(tmp_path, frame(1, person()))
     source = SourceSplit(AnnotationSet(COCO, (plan.splits["train"][0].frame,)), tmp_path,
                          (tmp_path / "annotations.json",))  # fmt: skip
@@ -94,4 +138,4 @@ def test_the_digest_depends_on_the_annotations_and_the_images(tmp_path):
     digests.add(make_plan("set", "people", 64, {"train": source}, Rejections()).digest)
     (tmp_path / "1.png").write_bytes(b"other")
     digests.add(make_plan("set", "people", 64, {"train": source}, Rejections()).digest)
-    assert len(digests) == 4
+    assert len(digests) == 5

@@ -12,6 +12,7 @@ from jaxpose.annotations.coco import read_coco_keypoints, write_coco_keypoints
 from jaxpose.annotations.images import read_image
 from jaxpose.data.build import build
 from jaxpose.data.manifest import open_records
+from jaxpose.data.people_batches import people_rows
 from jaxpose.data.pipeline import eval_batches
 from jaxpose.data.shard_files import read_window
 from jaxpose.data.sources import Source
@@ -43,7 +44,7 @@ def test_posetrack18(tmp_path):
         assert row["person/head_size"] == pytest.approx(0.6 * diagonal, rel=1e-4)
         assert 200 * row["person/scale"] == pytest.approx(6 * diagonal, rel=1e-4)
         assert row["person/box_source"] == "annotated"
-    batches = list(eval_batches(folder, "validation", POSETRACK17, 4, source="shards"))
+    batches = list(eval_batches(folder, "validation", people_rows(POSETRACK17), 4, source="shards"))
     assert sum(batch["mask"].sum() for batch in batches) == 14
 
 
@@ -60,7 +61,7 @@ def test_mpii(tmp_path):
 
 def test_canvases_show_the_photograph_where_the_matrix_says(tmp_path):
     folder = build("mpii", mpii_source(), tmp_path, format="shards", progress=False)
-    for batch in eval_batches(folder, "train", MPII, 1, source="shards"):
+    for batch in eval_batches(folder, "train", people_rows(MPII), 1, source="shards"):
         name = batch["id"][0].removeprefix("mpii/").partition("#")[0]
         photo = read_image(SAMPLES / "mpii" / name)
         matrix = batch["matrix"][0]
@@ -84,7 +85,7 @@ def test_decoders_agree_on_real_photographs(tmp_path):
         eval_batches(
             build("coco_keypoints", source, tmp_path, format=format, progress=False),
             "validation",
-            COCO,
+            people_rows(COCO),
             30,
             source=format,
         )
@@ -93,3 +94,30 @@ def test_decoders_agree_on_real_photographs(tmp_path):
     for first, second in zip(*batches, strict=True):
         for name in first:
             np.testing.assert_array_equal(first[name], second[name], name)
+
+
+@pytest.mark.parametrize("format", ["shards", "records"])
+def test_voc(tmp_path, format):
+    if format == "records":
+        pytest.importorskip("tensorflow_datasets")
+    source = SAMPLES / "VOCdevkit"
+    folder = build("voc", source, tmp_path, "images", format=format, progress=False)
+    manifest = open_records(folder)
+    assert {name: split.records for name, split in manifest.splits.items()} == {
+        "train": 2,
+        "validation": 1,
+    }
+    assert manifest.split("train").most_boxes == 2 and manifest.classes[14] == "person"
+    if format == "shards":
+        (row,) = records(folder, "validation")
+        assert row["image/valid"].tolist() == [0, 0, 353, 500]
+        assert list(row["people/category"]) == ["dog", "person"]
+        np.testing.assert_array_equal(row["people/box_xyxy"][1], [7, 11, 351, 497])
+
+
+def test_coco_boxes(tmp_path):
+    folder = SAMPLES / "coco"
+    source = Source(folder, validation=folder / "test_coco.json", images=folder)
+    built = build("coco_detection", source, tmp_path, "images", format="shards", progress=False)
+    assert open_records(built).notes == ("validation person boxes: 14 annotated",)
+    assert sum(len(row["people/box_xyxy"]) for row in records(built, "validation")) == 14

@@ -8,10 +8,12 @@ from jaxpose.annotations.mpii import write_mpii_json, write_mpii_mat
 from jaxpose.annotations.posetrack17 import write_posetrack17
 from jaxpose.annotations.posetrack18 import write_posetrack18
 from jaxpose.annotations.schema import AnnotationSet, Frame, Person, Rejections
+from jaxpose.annotations.voc import CLASSES
+from jaxpose.annotations.voc_writing import write_voc
 from jaxpose.data.requirements import REQUIREMENTS
 from jaxpose.data.sources import DATASETS, MPII_MATLAB, Source, read_source
 from jaxpose.errors import DataError, UsageError
-from jaxpose.skeletons import COCO, MPII, POSETRACK17, POSETRACK18, Skeleton
+from jaxpose.skeletons import COCO, MPII, NO_JOINTS, POSETRACK17, POSETRACK18, Skeleton
 
 
 def frames(skeleton: Skeleton, names: list[str], video: str = "") -> AnnotationSet:
@@ -54,6 +56,44 @@ def test_coco_layouts(tmp_path, train, val, train_images, val_images):
     assert splits["train"].images == tmp_path / train_images
     assert splits["validation"].images == tmp_path / val_images
     assert splits["validation"].files == (tmp_path / "annotations" / val,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "year", "folder"),
+    [
+        ("instances", "2017", "train2017"),
+        ("instances", "", "images"),
+        ("person_keypoints", "2017", "train2017"),
+        ("person_keypoints", "", "images"),
+    ],
+)
+def test_coco_detection_layouts(tmp_path, kind, year, folder):
+    annotations = tmp_path / "annotations"
+    write_coco_keypoints(annotations / f"{kind}_train{year}.json", frames(COCO, ["1.jpg"]))
+    names, splits = read("coco_detection", Source(tmp_path))
+    assert names == {"train": ["1.jpg"]}
+    assert splits["train"].images == tmp_path / folder
+    assert splits["train"].annotations.skeleton is NO_JOINTS
+
+
+def test_coco_detection_prefers_all_classes_to_persons(tmp_path):
+    annotations = tmp_path / "annotations"
+    write_coco_keypoints(annotations / "person_keypoints_train2017.json", frames(COCO, ["1.jpg"]))
+    write_coco_keypoints(annotations / "instances_train2017.json", frames(COCO, ["2.jpg"]))
+    assert read("coco_detection", Source(tmp_path))[0] == {"train": ["2.jpg"]}
+
+
+def test_voc_layout(tmp_path):
+    name = "VOC2007/JPEGImages/1.jpg"
+    boxes = AnnotationSet(NO_JOINTS, (Frame(name, "VOC2007/1", 90, 80),), classes=CLASSES)
+    write_voc(tmp_path, {"trainval": boxes, "test": boxes})
+    names, splits = read("voc", Source(tmp_path))
+    assert names == {"train": [name], "validation": [name]}
+    files = [path.relative_to(tmp_path).as_posix() for path in splits["train"].files]
+    assert files == ["VOC2007/ImageSets/Main/trainval.txt", "VOC2007/Annotations/1.xml"]
+    assert splits["validation"].images == tmp_path
+    with pytest.raises(UsageError, match="fixed layout"):
+        read("voc", Source(tmp_path, images=tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +149,7 @@ def test_parts_can_be_named_one_by_one(tmp_path):
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_an_empty_folder_is_refused_with_the_expected_tree(tmp_path, dataset):
-    with pytest.raises(DataError, match="expected: .*annot") as error:
+    with pytest.raises(DataError, match="(?i)expected: .*annot") as error:
         read_source(dataset, Source(tmp_path), Rejections())
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)

@@ -195,3 +195,41 @@ def test_crop_rules_work_alike_on_numpy_and_jax_and_keep_the_library():
         assert all(type(value) is np.ndarray and value.dtype == np.float32 for value in on_host)
         assert all(isinstance(value, jax.Array) for value in on_device)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), on_host, on_device)
+
+
+def test_edges_move_by_hand():
+    twice = np.array([[2.0, 0, 3], [0, 3.0, -1]])  # pixel centre 0 -> 3, its left edge 0 -> 2.5
+    np.testing.assert_allclose(affine.edge_matrix(twice), [[2, 0, 2.5], [0, 3, -2]])
+    np.testing.assert_allclose(affine.edge_matrix(np.eye(2, 3)), np.eye(2, 3))
+
+
+def test_edge_matrix_is_the_matrix_half_a_pixel_later():
+    rng = np.random.default_rng(6)
+    matrices, points = rng.normal(0, 3, (4, 2, 3)), rng.normal(0, 50, (4, 5, 2))
+    with jax.enable_x64(True):
+        found = transform_points(affine.edge_matrix(matrices), points)
+        expected = transform_points(matrices, points - 0.5) + 0.5
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_the_whole_image_stays_whole_when_it_is_flipped_or_stretched():
+    whole = np.array([[0.0, 0, 40, 30]])
+    np.testing.assert_array_equal(affine.transform_boxes(affine.flip_matrix(40), whole), whole)
+    onto = affine.invert(affine.stretch_matrix(whole[0], (12, 10)))
+    np.testing.assert_allclose(affine.transform_boxes(onto, whole), [[0, 0, 10, 12]], atol=1e-5)
+
+
+def test_mirrored_boxes_are_put_in_order_again():
+    boxes = np.array([[[1.0, 2, 5, 9]], [[0, 0, 1, 1]]])
+    found = affine.transform_boxes(affine.flip_matrix(20), boxes)
+    np.testing.assert_array_equal(found, [[[15, 2, 19, 9]], [[19, 0, 20, 1]]])
+    twice = affine.transform_boxes(affine.flip_matrix(20), found)
+    np.testing.assert_array_equal(twice, boxes)
+
+
+def test_stretch_matrix_moves_corners_onto_the_rectangle():
+    rectangles = np.array([[10.0, 20, 50, 40], [50, 20, 10, 40], [-7, -9, 3.5, 1]], np.float32)
+    matrices = affine.stretch_matrix(rectangles, (30, 20))
+    corners = transform_points(affine.edge_matrix(matrices), np.array([[0.0, 0], [20, 30]]))
+    np.testing.assert_allclose(corners.reshape(3, 4), rectangles, atol=1e-5)
+    np.testing.assert_allclose(affine.stretch_matrix([0, 0, 20, 30], (30, 20)), np.eye(2, 3))

@@ -1,0 +1,33 @@
+"""What a training run says when it is through."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+# Metric -> how it is called, and what it counts.
+TITLES = {
+    "pckh": ("PCKh@0.5", "people"),
+    "oks_ap": ("OKS AP", "people"),
+    "pck": ("PCK@0.2 of the person box", "people"),
+    "map": ("mAP at IoU 0.5", "images"),
+}
+
+
+def report_lines(folder: Path, metrics: Mapping[str, float]) -> list[str]:
+    """The closing lines of a run: its scores beside the baselines', and where things are."""
+    metric = next((name for name in TITLES if name in metrics), None)
+    lines = []
+    if metric is not None:
+        title, counted = TITLES[metric]
+        rows: dict[str, Mapping[str, float]] = {"trained": metrics}
+        if (folder / "baselines.json").exists():
+            rows = json.loads((folder / "baselines.json").read_text()) | rows
+        lines.append(f"{title} on {int(metrics[counted])} {counted} of the validation split:")
+        lines += [
+            f"  {label:10s} {scores[metric]:6.2f}"
+            for label, scores in rows.items()
+            if metric in scores
+        ]
+    lines.append(f"checkpoints, metrics.jsonl, TensorBoard events and pictures are in {folder}")
+    lines.append(f"score it again: python -m jaxpose.evaluate --workdir={folder}")
+    return lines

@@ -1,0 +1,44 @@
+"""How detection scores came about, and how they are printed."""
+
+from typing import Any
+
+from jaxpose.evaluation.detection import sweep_table
+from jaxpose.pipelines.prepare import Records
+
+
+def protocol(records: Records) -> dict[str, Any]:
+    """Everything that a comparison of AP must agree on, beside data and checkpoint."""
+    config = records.config
+    return {
+        "classes": list(config.eval.classes),
+        "detector_classes": list(config.classes),
+        "map": f"VOC AP at IoU >= 0.5 with widths + 1 px, rule {config.eval.rule}, mean of classes",
+        "difficult": "neither positives nor errors; crowds likewise",
+        "ignore_regions": "detections with more than half their area in one are left out, unless "
+        "they match an annotated box",
+        "sweep": "map over the detections with scores above each threshold",
+        "coco": "pycocotools, 10 thresholds from 0.50 to 0.95, sizes by box area, crowds ignored",
+        "detection": config.detect.to_dict(),
+        "trained_overlap_threshold": config.matching.overlap_threshold,
+        "score_thresholds": list(config.eval.score_thresholds),
+    }
+
+
+def table(report: dict[str, Any], records: Records) -> list[str]:
+    """The scores as lines of text: the report's sweep, AP of each class, COCO's AP."""
+    config = records.config
+    lines = sweep_table(
+        report, tuple(config.eval.score_thresholds), config.matching.overlap_threshold
+    )
+    for name in config.eval.classes:
+        if f"ap_{name}" in report:
+            lines.append(f"AP {name}: {report[f'ap_{name}']:.2f}")
+    for name in ("map_11point", "map_area", "coco_ap", "coco_ap50", "coco_ap75"):
+        if name in report:
+            lines.append(f"{name}: {report[name]:.2f}")
+    data = config.data
+    lines.append(
+        f"{report['boxes']} boxes in {report['images']} images of {data.eval} {data.eval_split}, "
+        f"step {report['protocol']['checkpoint_step']}"
+    )
+    return lines
