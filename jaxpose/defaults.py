@@ -75,22 +75,7 @@ def detection_config() -> ConfigDict:
             "negative_overlap": 0.5,
             "negative_ratio": 3.0,
         },
-        "augment": {
-            "distort_probability": 0.5,
-            "brightness": 32.0,
-            "contrast": (0.5, 1.5),
-            "saturation": (0.5, 1.5),
-            "hue": 36.0,  # degrees; Caffe's 18 is of OpenCV's half degrees
-            "zoom_out_probability": 0.5,
-            "zoom_out": 4.0,
-            "crop_probability": 1.0,
-            "min_ious": (0.1, 0.3, 0.5, 0.7, 0.9, 0.0),  # 0: the sampler that takes any crop
-            "crop_scale": (0.3, 1.0),
-            "crop_aspect": (0.5, 2.0),
-            "crop_trials": 50,
-            "flip_probability": 0.5,
-            "use_difficult": True,
-        },
+        "augment": _ssd_augmentation(),
         "detect": {
             "score_threshold": 0.01,
             "iou_threshold": 0.45,
@@ -107,6 +92,9 @@ def detection_config() -> ConfigDict:
         every_steps=1000,
         classes=(),  # the classes that are scored; () all that network and data set share
         rule="11point",  # of VOC2007, or 'area' of 2010 and later
+        iou_threshold=0.5,
+        plus_one=True,  # pixel boxes as the VOC devkit measures them: widths + 1
+        inclusive=True,  # an IoU equal to the threshold matches
         score_thresholds=(0.15, 0.3, 0.5),
     )
     config.checkpoint.update(every_epochs=0.0, every_steps=1000, best="map")
@@ -121,6 +109,25 @@ def detection_config() -> ConfigDict:
     )
     config.data.train = ("posetrack17",)
     return config
+
+
+def _ssd_augmentation() -> dict[str, Any]:
+    return {
+        "distort_probability": 0.5,
+        "brightness": 32.0,
+        "contrast": (0.5, 1.5),
+        "saturation": (0.5, 1.5),
+        "hue": 36.0,  # degrees; Caffe's 18 is of OpenCV's half degrees
+        "zoom_out_probability": 0.5,
+        "zoom_out": 4.0,
+        "crop_probability": 1.0,
+        "min_ious": (0.1, 0.3, 0.5, 0.7, 0.9, 0.0),  # 0: the sampler that takes any crop
+        "crop_scale": (0.3, 1.0),
+        "crop_aspect": (0.5, 2.0),
+        "crop_trials": 50,
+        "flip_probability": 0.5,
+        "use_difficult": True,
+    }
 
 
 DEFAULTS = {"pose": pose_config, "detection": detection_config}

@@ -30,27 +30,29 @@ _FLIPS = flags.DEFINE_integer("flips", 40, "Single bits to flip in array data.")
 _DAMAGES = flags.DEFINE_bool("damages", True, "Flip a bit of, cut and empty a shard of records.")
 _STEPS = flags.DEFINE_integer("steps", 60, "Training steps of a run.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the moments and bits.")
+_TASK = flags.DEFINE_enum("task", "pose", ["pose", "detection"], "Which network is trained.")
 _SOURCE = flags.DEFINE_enum("source", "records", ["records", "shards"], "What runs read.")
 _FOLDER = flags.DEFINE_string("folder", None, "Where the runs go; a temporary folder without.")
-CONFIG = "configs/quickstart.py:smoke"
+CONFIGS = {
+    "pose": "configs/quickstart.py:smoke",
+    "detection": "configs/ssd300_mpii_posetrack.py:smoke",
+}
+SMALL = {
+    "pose": ["model.stacks=1", "model.features=16", "model.depth=2", "input_size=(64,64)"],
+    "detection": ["model.width=0.0625"],
+}
 
 
 def command(workdir: Path, data: Path, steps: int, eval_every: int = 20) -> list[str]:
     """The training command of the campaign."""
-    small = [
-        "model.stacks=1",
-        "model.features=16",
-        "model.depth=2",
-        "input_size=(64,64)",
-        "batch_size=4",
-    ]
+    small = [*SMALL[_TASK.value], "batch_size=4"]
     small += [f"steps={steps}", "checkpoint.every_steps=3", "log_every=1"]
     small += [f"eval.every_steps={eval_every}", "eval.batch_size=4"]
     small += [f"data_dir={data}", f"data.source={_SOURCE.value}", "compare_baselines=False"]
     small += ["data.synthetic.train_videos=3", "data.synthetic.validation_videos=1"]
-    small += ["data.synthetic.canvas=128", "data.train=('posetrack18','mpii','posetrack17')"]
+    small += ["data.synthetic.canvas=128", "data.train=('posetrack18','mpii')"]
     overrides = [f"--config.{text}" for text in small]
-    verb = [sys.executable, "-m", "jaxpose.train", f"--config={CONFIG}"]
+    verb = [sys.executable, "-m", "jaxpose.train", f"--config={CONFIGS[_TASK.value]}"]
     return [*verb, f"--workdir={workdir}", *overrides]
 
 
@@ -190,7 +192,7 @@ def damage_campaign(folder: Path, data: Path, rng: random.Random) -> dict[str, i
     """One shard damaged in each of three ways: a run must end with code 3 and name the shard."""
     suffix = "npz" if _SOURCE.value == "shards" else "tfrecord"
     named = 0
-    damages = {"bit": _flipped, "cut": lambda content, rng: content[:-10], "empty": _nothing}
+    damages = {"bit": _flipped, "cut": lambda content, _: content[:-10], "empty": lambda *_: b""}
     for kind, damage in damages.items():
         copied = folder / f"damaged_{kind}"
         shutil.copytree(data, copied)
@@ -208,11 +210,6 @@ def damage_campaign(folder: Path, data: Path, rng: random.Random) -> dict[str, i
 def _flipped(content: bytes, rng: random.Random) -> bytes:
     place = rng.randrange(len(content) // 4, len(content) // 2)  # in the middle of a record
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
-
-
-def _nothing(content: bytes, rng: random.Random) -> bytes:
-    del content, rng
-    return b""
 
 
 def main(argv: list[str]) -> None:

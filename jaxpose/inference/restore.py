@@ -21,6 +21,7 @@ from jaxpose.tasks.task import Task
 from jaxpose.training.leaves import compare_leaves, listed
 from jaxpose.training.saved_steps import first_line
 from jaxpose.training.state import abstract_variables, nested
+from jaxpose.training.weight_file import read_weight_file
 from jaxpose.training.weights import Weights, load_weights
 
 
@@ -50,15 +51,15 @@ def restore(path: str | Path, step: int | None = None) -> Restored:
     """Restore a run's network: the best step by its metric, else the newest intact one.
 
     Args:
-      path: workdir, its `checkpoints` folder, or one step's folder.
+      path: workdir, its `checkpoints` folder, one step's folder, or a single file of
+        tools/export_weights.py.
       step: a certain step instead.
 
     Raises:
       CheckpointError: nothing intact there, or weights of another architecture.
     """
-    weights = load_weights(path, step=step)
-    file = _config_file(epath.Path(path))
-    config = _read_config(file)
+    weights, text, where = _read(epath.Path(path), step)
+    config = _parsed(text, where)
     task = make_task(config)
     variables = _checked_variables(task, weights)
     compiled = jax.jit(task.predict_images)
@@ -75,6 +76,29 @@ def restore(path: str | Path, step: int | None = None) -> Restored:
     return Restored(config, task, variables, weights.step, weights.digest, predict)
 
 
+def _read(path: epath.Path, step: int | None) -> tuple[Weights, str, epath.Path]:
+    """Weights, the configuration's text, and the file that it is from."""
+    if not path.is_file():
+        return load_weights(path, step=step), config_text(path), _config_file(path)
+    handed = read_weight_file(path)
+    if step not in (None, handed.weights.step):
+        raise CheckpointError(f"{path} holds step {handed.weights.step}, not {step}")
+    return handed.weights, handed.config, path
+
+
+def config_text(path: str | epath.Path) -> str:
+    """The configuration beside a checkpoint, as JSON; `path` as for `restore`.
+
+    Raises:
+      CheckpointError: there is none, or it cannot be read.
+    """
+    file = _config_file(epath.Path(path))
+    try:
+        return file.read_text()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} cannot be read: {first_line(error)}") from error
+
+
 def _config_file(path: epath.Path) -> epath.Path:
     # The path may be the workdir, its checkpoints folder or a step's folder.
     for folder in (path, path.parent, path.parent.parent):
@@ -83,13 +107,13 @@ def _config_file(path: epath.Path) -> epath.Path:
     raise CheckpointError(f"{path}: no config.json there or in the two folders above")
 
 
-def _read_config(file: epath.Path) -> ConfigDict:
+def _parsed(text: str, where: epath.Path) -> ConfigDict:
     try:
-        return from_json(file.read_text())
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        reason = first_line(error)
+        return from_json(text)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            f"{file} is damaged ({reason}); put back a copy, or train into another --workdir"
+            f"{where} is damaged ({first_line(error)}); put back a copy, or train into another "
+            "--workdir"
         ) from error
 
 

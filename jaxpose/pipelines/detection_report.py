@@ -9,10 +9,13 @@ from jaxpose.pipelines.prepare import Records
 def protocol(records: Records) -> dict[str, Any]:
     """Everything that a comparison of AP must agree on, beside data and checkpoint."""
     config = records.config
+    above = ">=" if config.eval.inclusive else ">"
+    widths = "+ 1 px" if config.eval.plus_one else "as they are"
     return {
         "classes": list(config.eval.classes),
         "detector_classes": list(config.classes),
-        "map": f"VOC AP at IoU >= 0.5 with widths + 1 px, rule {config.eval.rule}, mean of classes",
+        "map": f"VOC AP at IoU {above} {config.eval.iou_threshold:g}, widths {widths}, "
+        f"rule {config.eval.rule}, mean of classes",
         "difficult": "neither positives nor errors; crowds likewise",
         "ignore_regions": "detections with more than half their area in one are left out, unless "
         "they match an annotated box",

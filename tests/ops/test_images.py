@@ -12,9 +12,7 @@ from jaxpose.ops.images import default_max_level
 
 # Compiled whole: much faster than many small operations.
 warp = jax.jit(ops_images.warp, static_argnames=("size", "max_level"))
-tap_coverage = jax.jit(ops_images.tap_coverage, static_argnames=("image_size", "size", "max_level"))
 crop_matrix = jax.jit(affine.crop_matrix, static_argnames="resolution")
-color_jitter = jax.jit(ops_images.color_jitter)
 invert, transform_points = jax.jit(affine.invert), jax.jit(affine.transform_points)
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "g_pose_geometry.npz"
@@ -183,24 +181,6 @@ def test_a_spot_lands_where_its_coordinates_do():
     np.testing.assert_allclose(centroid, expected, atol=0.02)
 
 
-@pytest.mark.parametrize(("canvas", "max_level"), [((24, 40), 2), ((23, 37), 2), ((24, 40), 0)])
-def test_tap_coverage_is_the_warp_of_the_rectangle_itself(canvas, max_level):
-    rng = np.random.default_rng(8)
-    low = rng.integers(0, 12, (12, 2))
-    valid = np.concatenate([low, low + rng.integers(1, 12, (12, 2))], -1).astype(np.float32)
-    valid[0] = [0, 0, canvas[1], canvas[0]]
-    images = np.zeros((12, *canvas, 1), np.float32)
-    for image, (x1, y1, x2, y2) in zip(images, valid.astype(int), strict=True):
-        image[y1:y2, x1:x2] = 1
-    matrices = np.zeros((12, 2, 3), np.float32)
-    matrices[:, 0, 0], matrices[:, 1, 1] = rng.uniform(0.3, 7, (2, 12)) * rng.choice([-1, 1], 12)
-    matrices[:, :, 2] = rng.uniform(-5, 25, (12, 2))
-    found = tap_coverage(valid, matrices, canvas, (9, 11), max_level)
-    expected = warp(images, matrices, (9, 11), max_level=max_level)[..., 0]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert 0.02 < expected.mean() < 0.9
-
-
 def reference_image():
     y, x = np.mgrid[:300, :420].astype(np.float64)
     channels = [
@@ -249,24 +229,3 @@ def test_warp_of_uint8_never_converts_the_canvas():
     traced = jax.make_jaxpr(lambda i, m: warp(i, m, (4, 4)))(noise(1, 50, 60, 3), shrink(1))
     whole = [v.aval for e in traced.jaxpr.eqns for v in e.outvars if v.aval.size >= 50 * 60 * 3]
     assert all(value.dtype == jnp.uint8 for value in whole)
-
-
-def test_color_jitter_scales_channels_and_clips():
-    images = jnp.full((300, 2, 2, 3), 0.9)
-    found = np.asarray(color_jitter(jax.random.key(0), images, 0.4))
-    gains = found[:, 0, 0] / 0.9
-    np.testing.assert_array_equal(found, np.broadcast_to(found[:, :1, :1], found.shape))
-    assert found.min() >= 0.9 * 0.6 - 1e-6 and found.max() == 1
-    assert gains.min() < 0.62  # reaches the lower end; the upper end is clipped
-    assert np.abs(np.corrcoef(gains.T) - np.eye(3)).max() < 0.3  # channels are independent
-    dark = color_jitter(jax.random.key(1), jnp.full((300, 1, 1, 3), 0.5), 0.4)
-    assert dark.max() > 0.69 and dark.max() <= 0.7 + 1e-6
-    np.testing.assert_allclose(np.mean(dark), 0.5, atol=0.02)
-
-
-def test_color_jitter_is_a_function_of_its_key():
-    images = jax.random.uniform(jax.random.key(3), (2, 4, 4, 3))
-    same = [color_jitter(jax.random.key(7), images, 0.4) for _ in range(2)]
-    np.testing.assert_array_equal(*same)
-    assert not np.array_equal(same[0], color_jitter(jax.random.key(8), images, 0.4))
-    np.testing.assert_array_equal(color_jitter(jax.random.key(7), images, 0.0), images)

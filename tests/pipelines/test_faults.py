@@ -5,12 +5,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from jaxpose.defaults import DEFAULTS
+
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_kills_signals_and_flipped_bits_are_survived(tmp_path):
-    command = [sys.executable, "tools/fault_campaign.py", "--source=shards", "--steps=12"]
-    numbers = ["--kills=3", "--signals=1", "--flips=6", "--nodamages", f"--folder={tmp_path}"]
+@pytest.mark.parametrize("task", DEFAULTS)
+def test_kills_signals_and_flipped_bits_are_survived(task, tmp_path):
+    command = [sys.executable, "tools/fault_campaign.py", f"--task={task}", "--steps=12"]
+    numbers = [
+        "--source=shards",
+        "--kills=3",
+        "--signals=1",
+        "--flips=6",
+        "--nodamages",
+        f"--folder={tmp_path}",
+    ]
     done = subprocess.run(
         [*command, *numbers], capture_output=True, text=True, check=False, cwd=REPOSITORY
     )

@@ -18,16 +18,26 @@ from jaxpose.training.step import abstract_batch, lower_for_platforms, make_trai
 FILES = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
 
 
+def reduced(config):
+    """The network as small as it goes, with what the records would fill in."""
+    config.canvas = 64
+    if config.task == "detection":
+        config.model.width = 1 / 16
+        config.classes, config.max_boxes, config.max_ignored = ("person",), 4, 2
+        return
+    config.model.update(features=8, depth=2)
+    config.input_size = (32, 32)
+    if config.skeleton == "data":
+        set_skeleton(config, KNOWN["lsp"])
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_reduced_step_lowers_for_tpu_and_cuda(path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     config = smoke(module.get_config())
-    config.model.update(features=8, depth=2)
-    config.input_size, config.canvas = (32, 32), 64
-    if config.skeleton == "data":
-        set_skeleton(config, KNOWN["lsp"])
+    reduced(config)
     task, mesh = make_task(config), data_mesh()
     optimizer, schedule, _ = make_optimizer(config.optimizer, 100)
     state = init_state(task.model, task.input_shape, task.initial_value, optimizer, seed=0)

@@ -1,0 +1,127 @@
+"""One file that holds a trained network: its weights and its configuration, to hand on.
+
+An npz without pickle: every array under 'params/...' or 'batch_stats/...', and `document`, JSON
+with the configuration, the training step, the metrics and a digest over it all.
+"""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from etils import epath
+
+from jaxpose.errors import CheckpointError
+from jaxpose.training.digests import array_digest
+from jaxpose.training.saved_steps import first_line
+from jaxpose.training.weights import Weights
+
+SCHEMA_VERSION = 1
+_PARAMS, _STATISTICS = "params/", "batch_stats/"
+
+
+class Handed(NamedTuple):
+    """What such a file holds; `config` is the JSON text of the training run's configuration."""
+
+    weights: Weights
+    config: str
+
+
+def write_weight_file(path: str | Path, weights: Weights, config: str, half: bool = False) -> None:
+    """Write weights and configuration into one file, whole or not at all.
+
+    Args:
+      path: of the file; an existing one is replaced.
+      weights: of `load_weights`.
+      config: JSON text, the workdir's config.json.
+      half: store parameters as float16, half the size (statistics keep their type). They come
+        back as float32, rounded to 11 bits.
+
+    Raises:
+      CheckpointError: it cannot be written, or a parameter is beyond float16.
+    """
+    target = Path(path)
+    params = {name: _stored(name, value, half) for name, value in weights.params.items()}
+    arrays = {_PARAMS + name: value for name, value in params.items()}
+    arrays |= {_STATISTICS + name: np.asarray(v) for name, v in weights.batch_stats.items()}
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "step": weights.step,
+        "averaged": weights.averaged,
+        "metrics": weights.metrics,
+        "config": json.loads(config),
+    }
+    document["sha256"] = _digest(document, arrays)
+    buffer = io.BytesIO()
+    text = np.frombuffer(json.dumps(document).encode(), np.uint8)
+    np.savez(buffer, document=text, **arrays)  # type: ignore[arg-type]
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(buffer.getvalue())
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def read_weight_file(path: str | Path) -> Handed:
+    """Read and verify a file of `write_weight_file`; parameters come back as float32.
+
+    Raises:
+      CheckpointError: it is missing, damaged, of another schema, or no such file at all.
+    """
+    try:
+        content = io.BytesIO(epath.Path(path).read_bytes())
+        with np.load(content, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        document = json.loads(arrays.pop("document").tobytes())
+        version, expected = document["schema_version"], document.pop("sha256")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is no intact weight file: {first_line(error)}") from error
+    if version != SCHEMA_VERSION:
+        raise CheckpointError(f"{path}: schema {version}, this jaxpose reads {SCHEMA_VERSION}")
+    if _digest(document, arrays) != expected:
+        raise CheckpointError(f"{path} is damaged: its digest differs from its content")
+    params = {
+        name.removeprefix(_PARAMS): value.astype(np.float32) if value.dtype == "f2" else value
+        for name, value in arrays.items()
+        if name.startswith(_PARAMS)
+    }
+    statistics = {
+        name.removeprefix(_STATISTICS): value
+        for name, value in arrays.items()
+        if name.startswith(_STATISTICS)
+    }
+    weights = Weights(
+        step=int(document["step"]),
+        params=params,
+        batch_stats=statistics,
+        averaged=bool(document["averaged"]),
+        metadata={},
+        metrics=document["metrics"],
+        digest=expected,
+    )
+    return Handed(weights, json.dumps(document["config"]))
+
+
+def _stored(name: str, value: Any, half: bool) -> np.ndarray:
+    array = np.asarray(value)
+    if not half or not np.issubdtype(array.dtype, np.floating):
+        return array
+    if not np.all(np.abs(array) <= np.finfo(np.float16).max):
+        raise CheckpointError(f"{name} has values beyond float16; write it without half precision")
+    return array.astype(np.float16)
+
+
+def _digest(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    described = {
+        name: [array_digest(array), list(array.shape), str(array.dtype)]
+        for name, array in arrays.items()
+    }
+    text = json.dumps([document, described], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,99 @@
+"""Trains a tiny network of each task on one device and on eight; test_devices.py compares them.
+
+A program of its own because the number of devices is fixed at the start of a process.
+"""
+
+import sys
+
+import jax
+import numpy as np
+
+from jaxpose.defaults import DEFAULTS, smoke
+from jaxpose.tasks import make_task
+from jaxpose.training.optimizer import make_optimizer
+from jaxpose.training.sharding import data_mesh, local_values, put_batch, replicate
+from jaxpose.training.state import init_state
+from jaxpose.training.step import make_train_step
+
+BATCH = 8
+# Type, optimizer and steps. XLA's float64 convolutions are slow on a CPU, and an SSD300 has large
+# maps however thin it is.
+RUNS = {
+    "pose": (("float64", "rmsprop", 10), ("float64", "sgd", 10), ("float32", "sgd", 10)),
+    "detection": (("float64", "sgd", 3), ("float32", "sgd", 1)),
+}
+
+
+def tiny(name, dtype):
+    """A config of the task with a network as small as it goes."""
+    config = smoke(DEFAULTS[name]())
+    config.canvas, config.model.dtype = 96, dtype
+    if name == "pose":
+        config.model.update(stacks=1, features=16, depth=2)
+        config.input_size = (64, 64)
+    else:
+        config.model.width = 1 / 16
+        config.max_boxes, config.max_ignored = 4, 1
+        config.optimizer.warmup_steps = 0
+    return config
+
+
+def host_batch(task, index):
+    """Random images with a few boxes, or joints, each."""
+    rng = np.random.default_rng(index)
+    batch = {name: np.zeros((BATCH, *one.shape), one.dtype) for name, one in task.example.items()}
+    batch["image"] = rng.integers(0, 256, batch["image"].shape, np.uint8)
+    batch["matrix"][:], batch["mask"][:] = np.eye(2, 3), 1
+    if task.name == "pose":
+        batch["keypoints"][..., :2] = rng.uniform(20, 76, batch["keypoints"][..., :2].shape)
+        batch["keypoints"][..., 2], batch["joint_mask"][:] = 2, 1
+        batch["center"][:], batch["scale"][:] = 48, 0.4
+    else:
+        batch["valid"][:], batch["size"][:] = (0, 0, 96, 96), 96
+        corner = rng.uniform(0, 60, (BATCH, 3, 2))
+        batch["boxes"][:, :3] = np.concatenate(
+            [corner, corner + rng.uniform(9, 36, corner.shape)], 2
+        )
+        batch["labels"][:, :3] = 1
+    return batch
+
+
+def train(name, dtype, optimizer, steps, mesh):
+    """Losses of the steps and the final parameters."""
+    config = tiny(name, dtype)
+    config.optimizer.update(name=optimizer, momentum=0.9 if optimizer == "sgd" else 0.0)
+    task = make_task(config)
+    made, schedule, _ = make_optimizer(config.optimizer, 100)
+    step = make_train_step(task, made, schedule, mesh)
+    state = init_state(task.model, task.input_shape, task.initial_value, made, seed=0)
+    state = jax.tree.map(
+        lambda leaf: leaf.astype(dtype) if np.issubdtype(leaf.dtype, np.floating) else leaf, state
+    )
+    state, losses = replicate(mesh, state), []
+    for index in range(steps):
+        batch = host_batch(task, index)
+        wide = {
+            key: value.astype(dtype) if value.dtype == np.float32 else value
+            for key, value in batch.items()
+        }
+        state, metrics = step(state, put_batch(mesh, wide), jax.random.key(7))
+        losses.append(local_values(metrics["loss"]))
+    return {"losses": np.array(losses), **local_values(state.params)}
+
+
+def main():
+    """`device_program.py TASK OUT.npz`."""
+    name, out = sys.argv[1:]
+    jax.config.update("jax_enable_x64", True)
+    results = {}
+    meshes = {"all": data_mesh(), "one": data_mesh(jax.devices()[:1])}
+    for dtype, optimizer, steps in RUNS[name]:
+        for where, mesh in meshes.items():
+            run = train(name, dtype, optimizer, steps, mesh)
+            results |= {f"{where}/{dtype}/{optimizer}/{key}": v for key, v in run.items()}
+    results["devices"] = np.array(jax.device_count())
+    np.savez(out, **results)
+
+
+if __name__ == "__main__":
+    main()

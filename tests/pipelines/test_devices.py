@@ -1,0 +1,55 @@
+"""The real tasks on one device and on eight virtual ones, the same global batch."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxpose.defaults import DEFAULTS
+
+PROGRAM = Path(__file__).with_name("device_program.py")
+
+
+@pytest.fixture(scope="module", params=DEFAULTS)
+def runs(request, tmp_path_factory):
+    out = tmp_path_factory.mktemp("devices") / "runs.npz"
+    environment = os.environ | {
+        # Optimised, unlike other tests: float64 convolutions would take minutes otherwise.
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    command = [sys.executable, str(PROGRAM), request.param, str(out)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(out) as file:
+        return dict(file)
+
+
+def largest(runs, kind):
+    """Largest difference of losses and of parameters, eight devices against one."""
+    names = [name for name in runs if name.startswith(f"all/{kind}/")]
+    gaps = {n: np.abs(runs[n] - runs["one" + n.removeprefix("all")]).max() for n in names}
+    losses = gaps.pop(f"all/{kind}/losses")
+    return losses, max(gaps.values())
+
+
+@pytest.mark.parametrize(("kind", "bound"), [("rmsprop", 1e-8), ("sgd", 1e-12)])
+def test_float64_agrees(runs, kind, bound):
+    if f"all/float64/{kind}/losses" not in runs:
+        pytest.skip("the detector is compared with its own optimizer only")
+    assert runs["devices"] == 8
+    losses = runs[f"all/float64/{kind}/losses"]
+    assert losses.dtype == np.float64 and len(losses) in (3, 10) and np.isfinite(losses).all()
+    found = largest(runs, f"float64/{kind}")
+    print(f"{kind}: losses {found[0]:.1e}, parameters {found[1]:.1e}")
+    assert max(found) <= bound
+
+
+def test_float32_agrees_in_the_first_step(runs):
+    one, all_ = (runs[f"{where}/float32/sgd/losses"] for where in ("one", "all"))
+    drift = np.abs(one - all_)
+    print(f"float32: first loss {drift[0]:.1e}, largest drift {drift.max():.1e}")
+    assert one.dtype == np.float32 and drift[0] <= 1e-6 * max(1, one[0])

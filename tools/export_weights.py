@@ -1,0 +1,32 @@
+"""Put a trained network into one file: python tools/export_weights.py runs/quickstart pose.npz.
+
+`jaxpose.restore("pose.npz")` takes it like a workdir. `--half` stores parameters in half precision.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from jaxpose.errors import UsageError, run_main
+from jaxpose.inference.restore import config_text
+from jaxpose.training.weight_file import write_weight_file
+from jaxpose.training.weights import load_weights
+
+_STEP = flags.DEFINE_integer("step", None, "Training step; the best one, else the newest, without.")
+_HALF = flags.DEFINE_bool("half", False, "Store parameters as float16.")
+
+
+def main(argv: list[str]) -> None:
+    """Checkpoint -> file."""
+    if len(argv) != 3:
+        raise UsageError("usage: export_weights.py WORKDIR FILE.npz [--step=N] [--half]")
+    workdir, file = argv[1:]
+    weights = load_weights(workdir, step=_STEP.value)
+    write_weight_file(file, weights, config_text(workdir), half=_HALF.value)
+    count = sum(value.size for value in weights.params.values())
+    size = Path(file).stat().st_size / 1e6
+    print(f"{file}: {count:,} parameters of step {weights.step}, {size:.1f} MB")
+
+
+if __name__ == "__main__":
+    run_main(main)
