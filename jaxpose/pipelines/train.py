@@ -35,6 +35,7 @@ from jaxpose.training.sharding import (
     put_batch,
     replicate,
     replicated,
+    wait_for_processes,
 )
 from jaxpose.training.state import TrainState, variables
 from jaxpose.training.step import abstract_batch, make_predict_step, make_train_step
@@ -156,7 +157,9 @@ class Job:
         )
         say("compiling the training step")
         self.watchdog.beat("compilation", seconds=3600)
-        return run_interruptible(lambda: step.lower(*shapes).compile(), self.stop)
+        compiled = run_interruptible(lambda: step.lower(*shapes).compile(), self.stop)
+        wait_for_processes("the training step is compiled")
+        return compiled
 
     def evaluate(
         self, writer: MetricWriter | None, state: TrainState, step: int

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from orbax.checkpoint import multihost
 
 from jaxpose.errors import UsageError
 
@@ -76,6 +77,16 @@ def _number(variable: str, value: int | None) -> int | None:
     if not text.isdecimal():
         raise UsageError(f"environment variable {variable} is {text!r}; it must be a whole number")
     return int(text)
+
+
+def wait_for_processes(name: str, seconds: int = 3600) -> None:
+    """Wait until every process of the job is here; does nothing where there is only one.
+
+    Through the coordination service, not a collective: those of CPUs give up after half a minute,
+    which one process may compile longer than another.
+    """
+    if jax.process_count() > 1:
+        multihost.get_barrier_sync_fn()(key=f"jaxpose: {name}", timeout_ms=1000 * seconds)
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:

@@ -20,7 +20,7 @@ BATCH = 8
 # maps however thin it is.
 RUNS = {
     "pose": (("float64", "rmsprop", 10), ("float64", "sgd", 10), ("float32", "sgd", 10)),
-    "detection": (("float64", "sgd", 3), ("float32", "sgd", 1)),
+    "detection": (("float64", "sgd", 2),),
 }
 
 

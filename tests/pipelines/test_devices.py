@@ -16,9 +16,10 @@ PROGRAM = Path(__file__).with_name("device_program.py")
 @pytest.fixture(scope="module", params=DEFAULTS)
 def runs(request, tmp_path_factory):
     out = tmp_path_factory.mktemp("devices") / "runs.npz"
+    # The detector is compiled with optimisation: its float64 convolutions take minutes otherwise.
+    flags = "" if request.param == "detection" else os.environ["XLA_FLAGS"]
     environment = os.environ | {
-        # Optimised, unlike other tests: float64 convolutions would take minutes otherwise.
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=8",
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     command = [sys.executable, str(PROGRAM), request.param, str(out)]
@@ -42,14 +43,16 @@ def test_float64_agrees(runs, kind, bound):
         pytest.skip("the detector is compared with its own optimizer only")
     assert runs["devices"] == 8
     losses = runs[f"all/float64/{kind}/losses"]
-    assert losses.dtype == np.float64 and len(losses) in (3, 10) and np.isfinite(losses).all()
+    assert losses.dtype == np.float64 and len(losses) in (2, 10) and np.isfinite(losses).all()
     found = largest(runs, f"float64/{kind}")
     print(f"{kind}: losses {found[0]:.1e}, parameters {found[1]:.1e}")
     assert max(found) <= bound
 
 
 def test_float32_agrees_in_the_first_step(runs):
+    if "all/float32/sgd/losses" not in runs:
+        pytest.skip("the detector is compared in float64 only")
     one, all_ = (runs[f"{where}/float32/sgd/losses"] for where in ("one", "all"))
     drift = np.abs(one - all_)
-    print(f"float32: first loss {drift[0]:.1e}, largest drift {drift.max():.1e}")
-    assert one.dtype == np.float32 and drift[0] <= 1e-6 * max(1, one[0])
+    print(f"float32: first loss {one[0]:.4f} differs by {drift[0]:.1e}, at most {drift.max():.1e}")
+    assert one.dtype == np.float32 and drift[0] <= 1e-6
