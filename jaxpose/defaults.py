@@ -47,8 +47,9 @@ def detection_config() -> ConfigDict:
     """Every field of a detector's config, with the settings of the report's SSD300.
 
     Recipe: the report's section 2.1 (SGD, momentum 0.9, weight decay 5e-4, 1e-3 divided by 10 at
-    10,000, 12,000 and 14,000, end at 15,000), everything else as Caffe's ssd_pascal.py; the
-    warm-up is ours: person-only COCO is known to diverge without one.
+    10,000, 12,000 and 14,000, end at 15,000), otherwise Caffe's ssd_pascal.py but for two things:
+    the warm-up is ours (person-only COCO is known to diverge without one), and biases learn at the
+    rate of kernels (Caffe: twice) while only kernels decay (Caffe: the scale of L2Norm too).
     """
     own = {
         "task": "detection",
@@ -65,6 +66,8 @@ def detection_config() -> ConfigDict:
             "batch_norm": False,
             "dtype": "float32",
             "base_weights": "",  # VGG16 of ImageNet: .safetensors, .npz or .pth
+            # Of heads, extra layers and an fc6/fc7 without weights: 'normal' or 'xavier'. With
+            # batch_norm of the heads only; what BatchNorm follows is He normal.
             "head_init": "normal",
             "head_init_std": 0.01,
         },
@@ -95,6 +98,7 @@ def detection_config() -> ConfigDict:
         iou_threshold=0.5,
         plus_one=True,  # pixel boxes as the VOC devkit measures them: widths + 1
         inclusive=True,  # an IoU equal to the threshold matches
+        difficult="ignore",  # neither positives nor errors, as VOC; 'count' takes them as others
         score_thresholds=(0.15, 0.3, 0.5),
     )
     config.checkpoint.update(every_epochs=0.0, every_steps=1000, best="map")

@@ -14,6 +14,7 @@ _FLIP_TEST = flags.DEFINE_bool("flip_test", None, "Average both mirrorings; as t
 _THRESHOLDS = flags.DEFINE_list(
     "score_thresholds", None, "Of a detector's sweep, such as 0.15,0.3,0.5; as the run without."
 )
+_RULE = flags.DEFINE_enum("rule", None, ["11point", "area"], "Of VOC AP; as the run without.")
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", None, "Persons or frames a batch; as the run without."
 )
@@ -36,6 +37,7 @@ def main(argv: list[str]) -> None:
         source=_SOURCE.value,
         flip_test=_FLIP_TEST.value,
         score_thresholds=_thresholds(),
+        rule=_RULE.value,
         batch_size=_BATCH_SIZE.value,
     )
 

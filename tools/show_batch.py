@@ -1,4 +1,4 @@
-"""Draw what the network really gets: augmented training batches with the joints trained on.
+"""Draw what the network really gets: augmented training batches with their joints or boxes.
 
 python tools/show_batch.py --config=configs/quickstart.py --output=batch.png
 """

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class DetectionEvaluator:
         plus_one: bool = True,
         inclusive: bool = True,
         ignore_regions: bool = True,
+        difficult: Literal["ignore", "count"] = "ignore",
         keep: Sequence[str] | None = None,
         truth_classes: Sequence[str] | None = None,
     ) -> None:
@@ -50,6 +51,7 @@ class DetectionEvaluator:
           iou_threshold, rule, plus_one, inclusive: of VOC AP, see `voc.average_precision`.
           score_thresholds: of the sweep; detections with higher scores are kept.
           ignore_regions: drop the detections in them.
+          difficult: 'ignore' objects so marked, or 'count' them like others.
           keep: the classes that are scored, such as ('person',) of a detector of 20; boxes of
             others are left out. Default all.
           truth_classes: names of the batch's labels 1.., where they are not `classes`.
@@ -74,7 +76,7 @@ class DetectionEvaluator:
             plus_one=plus_one,
             inclusive=inclusive,
         )
-        self._ignore_regions = ignore_regions
+        self._ignore_regions, self._count_difficult = ignore_regions, np.bool_(difficult == "count")
         self._found_index = _positions(classes, self.keep)
         self._truth_index = _positions(truth_classes or classes, self.keep)
         self._numbers: dict[str, int] = {}
@@ -95,12 +97,11 @@ class DetectionEvaluator:
         """
         names = ("boxes", "labels", "difficult", "crowd", "ignore")
         rows = {name: np.asarray(batch[name]) for name in names}
+        rows["difficult"] = rows["difficult"] & ~self._count_difficult
         # Boxes made from joints reach beyond the image, where nobody can detect anything.
-        limits = np.tile(np.asarray(batch["size"]), 2)[:, None]
-        rows["boxes"] = np.clip(rows["boxes"], 0, limits)
-        found = {
-            name: np.asarray(predictions[name]) for name in ("boxes", "scores", "classes", "valid")
-        }
+        rows["boxes"] = np.clip(rows["boxes"], 0, np.tile(batch["size"], 2)[:, None])
+        fields = ("boxes", "scores", "classes", "valid")
+        found = {name: np.asarray(predictions[name]) for name in fields}
         for row in np.flatnonzero(np.asarray(batch["mask"]) > 0).tolist():
             image = str(batch["id"][row])
             if image in self._numbers:

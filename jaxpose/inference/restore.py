@@ -36,7 +36,8 @@ class Restored(NamedTuple):
       digest: sha256 over the leaf digests of the checkpoint.
       predict: uint8 RGB images [B, H, W, 3] to a dict of arrays in px of those images; jitted,
         compiles once per shape. A pose network takes one person an image: points [B, K, 2] and
-        scores [B, K]. A detector: boxes [B, N, 4] xyxy, scores, classes (1..) and valid [B, N].
+        scores [B, K]. A detector: people as boxes [B, N, 4] xyxy, scores, classes (1..) and valid
+        [B, N]; UsageError where it knows no class `person`.
     """
 
     config: ConfigDict

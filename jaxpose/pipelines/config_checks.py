@@ -39,8 +39,31 @@ def check_config(config: ConfigDict) -> None:
 
 
 def _detection_rules(config: ConfigDict) -> dict[str, tuple[bool, str]]:
-    matching, scales = config.matching, config.default_boxes.scales
+    matching, detect, model = config.matching, config.detect, config.model
+    scales, clip = config.default_boxes.scales, config.default_boxes.clip
+    plain = model.width == 1 and not model.batch_norm
+    thresholds = config.eval.score_thresholds
     return {
+        "default_boxes.clip": (clip in ("none", "cxcywh", "wh"), "'none', 'cxcywh' or 'wh'"),
+        "matching.negative_overlap": (0 < matching.negative_overlap <= 1, "above 0, at most 1"),
+        "detect.score_threshold": (0 <= detect.score_threshold < 1, "from 0 to below 1"),
+        "detect.iou_threshold": (0 < detect.iou_threshold <= 1, "above 0, at most 1"),
+        "detect.pre_nms_top_k": (detect.pre_nms_top_k >= 1, "1 or more"),
+        "detect.max_outputs": (detect.max_outputs >= 1, "1 or more"),
+        "eval.iou_threshold": (0 < config.eval.iou_threshold <= 1, "above 0, at most 1"),
+        "eval.difficult": (config.eval.difficult in ("ignore", "count"), "'ignore' or 'count'"),
+        "eval.score_thresholds": (
+            all(detect.score_threshold <= value < 1 for value in thresholds),
+            "numbers from config.detect.score_threshold to below 1",
+        ),
+        "mean": (len(config.mean) == 3, "three numbers"),
+        "augment.crop_trials": (config.augment.crop_trials >= 1, "1 or more"),
+        "augment.zoom_out": (config.augment.zoom_out >= 1, "1 or more"),
+        "model.width": (model.width > 0, "above 0"),
+        "model.base_weights": (
+            plain or not model.base_weights,
+            "'' with batch_norm or another width than 1: ImageNet weights fit neither",
+        ),
         "channels": (config.channels in ("rgb", "bgr"), "'rgb' or 'bgr'"),
         "default_boxes.scales": (scales in ("voc", "coco"), "'voc' or 'coco'"),
         "matching.mode": (matching.mode in ("caffe", "torch"), "'caffe' or 'torch'"),
@@ -56,7 +79,7 @@ FIXED = {
     "pose": ("task", "seed", "skeleton", "joints", "input_size", "model", "batch_size"),
     "detection": (
         *("task", "seed", "classes", "input_size", "model", "batch_size"),
-        *("default_boxes", "channels", "mean"),
+        *("default_boxes", "channels", "mean", "matching"),
     ),
 }
 FIXED_DATA = ("train", "weights", "train_split")
@@ -69,6 +92,9 @@ def check_resume(old: ConfigDict, new: ConfigDict) -> list[str]:
       UsageError: one of them makes it another run (network, data, seed or batch size).
     """
     before, after = json.loads(to_json(old)), json.loads(to_json(new))
+    for fields in (before, after):  # these act before the first step only
+        for name in ("base_weights", "head_init", "head_init_std"):
+            fields["model"].pop(name, None)
     names = FIXED[old.task] if old.task == new.task else ("task",)
     fixed = [name for name in names if before[name] != after[name]]
     fixed += [f"data.{name}" for name in FIXED_DATA if before["data"][name] != after["data"][name]]

@@ -5,6 +5,8 @@ from typing import Any
 from jaxpose.evaluation.detection import sweep_table
 from jaxpose.pipelines.prepare import Records
 
+USUAL_OVERLAP = 0.5
+
 
 def protocol(records: Records) -> dict[str, Any]:
     """Everything that a comparison of AP must agree on, beside data and checkpoint."""
@@ -16,7 +18,9 @@ def protocol(records: Records) -> dict[str, Any]:
         "detector_classes": list(config.classes),
         "map": f"VOC AP at IoU {above} {config.eval.iou_threshold:g}, widths {widths}, "
         f"rule {config.eval.rule}, mean of classes",
-        "difficult": "neither positives nor errors; crowds likewise",
+        "difficult": "positives like others; crowds neither positives nor errors"
+        if config.eval.difficult == "count"
+        else "neither positives nor errors; crowds likewise",
         "ignore_regions": "detections with more than half their area in one are left out, unless "
         "they match an annotated box",
         "sweep": "map over the detections with scores above each threshold",
@@ -30,9 +34,10 @@ def protocol(records: Records) -> dict[str, Any]:
 def table(report: dict[str, Any], records: Records) -> list[str]:
     """The scores as lines of text: the report's sweep, AP of each class, COCO's AP."""
     config = records.config
-    lines = sweep_table(
-        report, tuple(config.eval.score_thresholds), config.matching.overlap_threshold
-    )
+    trained = config.matching.overlap_threshold
+    # Table 5, of detectors trained with another threshold, has a column for it.
+    column = None if trained == USUAL_OVERLAP else trained
+    lines = sweep_table(report, tuple(config.eval.score_thresholds), column)
     for name in config.eval.classes:
         if f"ap_{name}" in report:
             lines.append(f"AP {name}: {report[f'ap_{name}']:.2f}")

@@ -36,11 +36,12 @@ def evaluate(
     source: str | None = None,
     flip_test: bool | None = None,
     score_thresholds: Sequence[float] | None = None,
+    rule: str | None = None,
     batch_size: int | None = None,
 ) -> dict[str, Any]:
     """Score a run's checkpoint; None takes what the run's config says.
 
-    `flip_test` is of pose networks, `score_thresholds` (the sweep of a detector) of detectors.
+    `flip_test` is of pose networks, `score_thresholds` (of the sweep) and `rule` of detectors.
     Writes `scores.json` and `pictures/evaluation.png` into the workdir and prints a table.
 
     Returns:
@@ -55,7 +56,7 @@ def evaluate(
     restored = restore(workdir, step)
     config = restored.config.copy_and_resolve_references().unlock()
     _set_data(config, dataset, split, data_dir, source)
-    _set_options(config, flip_test, score_thresholds, batch_size)
+    _set_options(config, flip_test, score_thresholds, rule, batch_size)
     records = open_sets(config)
     metrics, sheet = _score(restored, records)
     made = _provenance(restored, records)
@@ -92,16 +93,20 @@ def _set_options(
     config: ConfigDict,
     flip_test: bool | None,
     score_thresholds: Sequence[float] | None,
+    rule: str | None,
     batch_size: int | None,
 ) -> None:
     if flip_test is not None:
         if config.task != "pose":
             raise UsageError("--flip_test is of pose networks; this checkpoint holds a detector")
         config.eval.flip_test = flip_test
-    if score_thresholds is not None:
+    if score_thresholds is not None or rule is not None:
         if config.task != "detection":
-            raise UsageError("--score_thresholds is of detectors; this checkpoint finds poses")
-        config.eval.score_thresholds = tuple(score_thresholds)
+            raise UsageError(
+                "--score_thresholds and --rule are of detectors; this checkpoint finds poses"
+            )
+        config.eval.score_thresholds = tuple(score_thresholds or config.eval.score_thresholds)
+        config.eval.rule = rule or config.eval.rule
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"--batch_size is {batch_size}; it must be 1 or more")
     config.eval.batch_size = batch_size or config.eval.batch_size

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import jax
+import numpy as np
 import optax
 from ml_collections import ConfigDict
 
@@ -27,22 +28,30 @@ def starting_state(
       CheckpointError: checkpoints exist but none is intact or fits, or `init_from` does not fit
         (its leaves of other shape are listed; `config.init_skip` names those to leave as drawn).
     """
+    loaded = checkpoints.restore()
+    # Values that a checkpoint replaces are not drawn: a file of base weights may be gone by then.
+    drawn = loaded is None and (not config.init_from or bool(config.init_skip))
     state = init_state(
         task.model,
         task.input_shape,
-        task.initial_value,
+        task.initial_value if drawn else _zeros,
         optimizer,
         config.seed,
         ema=config.ema_decay > 0,
     )
-    loaded = checkpoints.restore()
     if loaded is not None:
         print(f"resuming from step {loaded.step} of {checkpoints.directory}")
         return unflatten_like(state, loaded.arrays, where=f"step {loaded.step}"), loaded.step
     if config.init_from:
         return _fine_tuned(config, state), 0
-    print("starting from random weights")
+    if jax.process_index() == 0:
+        print("starting from scratch")
     return state, 0
+
+
+def _zeros(path: str, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    del path, generator
+    return np.zeros(shape, np.float32)
 
 
 def _fine_tuned(config: ConfigDict, state: TrainState) -> TrainState:

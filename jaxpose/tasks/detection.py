@@ -5,7 +5,7 @@ Everything here runs on the device inside jitted functions, on batches of fixed 
 """
 
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,16 +15,16 @@ from ml_collections import ConfigDict
 
 from jaxpose.errors import UsageError
 from jaxpose.evaluation.detection import DetectionEvaluator
-from jaxpose.models.pretrained_ssd import vgg_base_weights, vgg_source
-from jaxpose.models.ssd import SSD, initial_value
-from jaxpose.models.weight_files import read_weights
+from jaxpose.models.ssd import SSD
 from jaxpose.ops.default_boxes import default_boxes
 from jaxpose.tasks.detection_augment import augment, boxes_to_source, prepare
 from jaxpose.tasks.detection_pictures import input_sheet, prediction_sheet
+from jaxpose.tasks.detection_start import starting_values
 from jaxpose.tasks.detection_targets import Targets, assign_targets
 from jaxpose.tasks.multibox import detect, multibox_loss
 from jaxpose.tasks.task import Batch, Task
 
+PERSON = "person"
 __all__ = ["detect", "detection_task", "multibox_loss"]
 
 
@@ -49,11 +49,11 @@ def detection_task(config: ConfigDict) -> Task:
         model=model,
         input_shape=(size, size, 3),
         example=example(config.canvas or 512, config.max_boxes or 1, config.max_ignored),
-        initial_value=_initial_value(config, model),
+        initial_value=starting_values(config, model),
         augment=partial(augment, options=config.augment.to_dict(), **view),
         loss=partial(loss, anchors=anchors, options=config.matching.to_dict()),
-        predict=partial(predict, **test_time),
-        predict_images=partial(predict_images, **test_time),
+        predict=partial(predict, **test_time, kept=_numbers(classes, scored)),
+        predict_images=partial(predict_images, **test_time, names=classes),
         evaluator=partial(
             DetectionEvaluator,
             classes,
@@ -61,6 +61,7 @@ def detection_task(config: ConfigDict) -> Task:
             iou_threshold=config.eval.iou_threshold,
             plus_one=bool(config.eval.plus_one),
             inclusive=bool(config.eval.inclusive),
+            difficult=config.eval.difficult,
             score_thresholds=tuple(config.eval.score_thresholds),
             keep=scored,
             truth_classes=scored,
@@ -70,6 +71,11 @@ def detection_task(config: ConfigDict) -> Task:
             input_sheet, classes=classes, mean=view["mean"], channels=config.channels
         ),
     )
+
+
+def _numbers(classes: tuple[str, ...], scored: tuple[str, ...]) -> tuple[int, ...]:
+    """Which of the classes 1.. are scored; the evaluator refuses those that the network lacks."""
+    return tuple(number for number, name in enumerate(classes, 1) if name in scored) or (1,)
 
 
 def input_side(config: ConfigDict) -> int:
@@ -95,42 +101,6 @@ def example(canvas: int, boxes: int, ignored: int) -> dict[str, jax.ShapeDtypeSt
         "mask": ((), np.float32),
     }
     return {name: jax.ShapeDtypeStruct(shape, dtype) for name, (shape, dtype) in shapes.items()}
-
-
-def _initial_value(config: ConfigDict, model: SSD) -> Any:
-    options = config.model
-
-    @cache
-    def base() -> Mapping[str, np.ndarray]:
-        # Read when a run starts from scratch, not when its checkpoint is restored elsewhere.
-        if options.base_weights:
-            weights = read_weights(options.base_weights)
-            source = vgg_source(weights)
-            if source == "vgg16_reducedfc" and config.channels == "rgb":
-                print(
-                    f"WARNING: {options.base_weights} comes from Caffe, which fed blue, green, "
-                    "red; --config.channels=bgr does so (the torch ports feed rgb)"
-                )
-            return vgg_base_weights(model, weights, source)
-        if not options.batch_norm:
-            print(
-                "WARNING: no base weights (config.model.base_weights) and no batch_norm: VGG16 "
-                "starts from random values and will hardly learn; set one of the two"
-            )
-        return {}
-
-    def value(path: str, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-        return initial_value(
-            path,
-            shape,
-            generator,
-            head_init=options.head_init,
-            head_init_std=options.head_init_std,
-            batch_norm=options.batch_norm,
-            base=base(),
-        )
-
-    return value
 
 
 def loss(
@@ -182,8 +152,12 @@ def predict(
     mean: tuple[float, ...],
     channels: str,
     options: Mapping[str, Any],
+    kept: tuple[int, ...],
 ) -> dict[str, jax.Array]:
     """Detections in every frame of a batch.
+
+    Args:
+      kept: classes (1..) that are looked for; a network may know others.
 
     Returns:
       boxes [B, N, 4] xyxy in source px, clipped to the image, scores [B, N] descending, classes
@@ -191,23 +165,44 @@ def predict(
     """
     inputs, _ = prepare(batch, size, mean, channels)
     outputs: tuple[jax.Array, jax.Array] = model.apply(variables, inputs)  # type: ignore[assignment]
-    boxes, scores, classes, valid = detect(*outputs, jnp.asarray(anchors), **options)
+    logits = merge_others(outputs[0], kept)
+    boxes, scores, classes, valid = detect(logits, outputs[1], jnp.asarray(anchors), **options)
     return {
         "boxes": boxes_to_source(jnp.clip(boxes, 0, 1), batch["size"]),
         "scores": scores,
-        "classes": classes,
+        "classes": jnp.asarray((0, *kept), jnp.int32)[classes],
         "valid": valid,
     }
 
 
+def merge_others(class_logits: jax.Array, kept: tuple[int, ...]) -> jax.Array:
+    """Logits [..., 1 + len(kept)]: classes that are not kept join the background (0).
+
+    The probabilities of those that are kept stay what they are.
+    """
+    others = [c for c in range(class_logits.shape[-1]) if c not in kept]
+    background = jax.nn.logsumexp(class_logits[..., jnp.array(others)], -1, keepdims=True)
+    return jnp.concatenate([background, class_logits[..., jnp.array(kept)]], -1)
+
+
 def predict_images(
-    variables: Mapping[str, Any], images_uint8: jax.Array, **options: Any
+    variables: Mapping[str, Any],
+    images_uint8: jax.Array,
+    *,
+    names: tuple[str, ...],
+    **options: Any,
 ) -> dict[str, jax.Array]:
-    """Detections in whole images [B, H, W, 3] uint8 RGB, boxes in their px; see `predict`."""
+    """People in whole images [B, H, W, 3] uint8 RGB, boxes in their px; see `predict`.
+
+    Raises:
+      UsageError: the network has no class `person`.
+    """
+    if PERSON not in names:
+        raise UsageError(f"this detector finds {', '.join(names)}, no {PERSON}; take another")
     count, height, width = images_uint8.shape[:3]
     batch = {
         "image": images_uint8,
         "valid": jnp.tile(jnp.array([0.0, 0.0, width, height]), (count, 1)),
         "size": jnp.tile(jnp.array([float(width), float(height)]), (count, 1)),
     }
-    return predict(variables, batch, **options)
+    return predict(variables, batch, **options, kept=(1 + names.index(PERSON),))

@@ -56,7 +56,9 @@ def prediction_sheet(
             box = _on_tile(predictions["boxes"][row][at], matrix, zoom)
             width = 2 if (box[2:] - box[:2]).min() > THICK_FROM else 1
             tile = drawing.draw_box(tile, box, _colour(label), width, f"{name}{scores[at]:.2f}")
-        tiles.append(tile)
+        # The photograph lies at the upper left of its canvas; what is left of that is black.
+        right, bottom = (np.asarray(batch["valid"][row][2:]) * zoom).astype(int).tolist()
+        tiles.append(tile[:bottom, :right])
         captions.append(f"{batch['id'][row]}: {int(shown.sum())} above {score_threshold:g}")
     return drawing.sheet(tiles, COLUMNS, captions)
 

@@ -1,10 +1,10 @@
-"""The detection evaluator: padding, crowds, ignore regions, classes kept, the sweep's table."""
+"""The detection evaluator: padding, crowds, ignore regions, classes kept."""
 
 import numpy as np
 import pytest
 
 from jaxpose.errors import DataError, UsageError
-from jaxpose.evaluation.detection import DetectionEvaluator, in_ignored, sweep_table
+from jaxpose.evaluation.detection import DetectionEvaluator, in_ignored
 
 VOC = ("cat", "dog", "person")
 
@@ -54,6 +54,14 @@ def scored(batch, predictions, classes=("person",), **options):
 
 
 A, B, C = [0, 0, 50, 100], [100, 0, 180, 100], [300, 300, 340, 380]
+
+
+def test_difficult_objects_may_count():
+    batch = batch_of([A, B], difficult=[1])
+    missed = found([A], [0.9])
+    assert scored(batch, missed)["map"] == 100
+    assert scored(batch, missed, difficult="count")["boxes"] == 2
+    assert scored(batch, missed, difficult="count")["map"] < 60
 
 
 def test_truth_beyond_the_image_is_clipped_to_it():
@@ -229,19 +237,9 @@ def test_unusable_annotations_are_named():
         scored(batch_of([A]), found([A], [0.5], [2]))
 
 
-def test_the_table_has_the_reports_layout():
+def test_the_sweep_keeps_what_scores_above_each_threshold():
     evaluator = DetectionEvaluator(("person",), score_thresholds=(0.1, 0.2, 0.4))
     evaluator.add(batch_of([A, B]), found([A, B], [0.35, 0.15]))
     result = evaluator.result()
-    assert sweep_table(result, (0.1, 0.2, 0.4)) == [
-        "confidence threshold  mAP",
-        "0.1                   1.00",
-        "0.2                   0.55",
-        "0.4                   N/A",
-    ]
-    assert sweep_table(result, (0.1, 0.4), overlap_threshold=0.8) == [
-        "overlap threshold  confidence threshold  mAP",
-        "0.8                0.1                   1.00",
-        "0.8                0.4                   N/A",
-    ]
-    assert sweep_table(evaluator.sweep((0.3,)), (0.3,))[1] == "0.3                   0.55"
+    assert result["map@0.1"] == 100 and "map@0.4" not in result
+    assert result["map@0.2"] == evaluator.sweep((0.3,))["map@0.3"] == pytest.approx(600 / 11)

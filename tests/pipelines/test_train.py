@@ -81,8 +81,8 @@ def test_evaluate_sweeps_a_detectors_thresholds(run, capsys):
     report = evaluate(str(folder), step=6, score_thresholds=(0.02, 0.999))
     assert report["map"] == pytest.approx(metrics["map"], abs=1e-6)
     lines = capsys.readouterr().out.splitlines()
-    assert any(re.fullmatch(r"0.5 +0.02 +0\.\d\d", line) for line in lines), lines
-    assert any(re.fullmatch(r"0.5 +0.999 +N/A", line) for line in lines)
+    assert any(re.fullmatch(r"0.02 +0\.\d\d", line) for line in lines), lines
+    assert any(re.fullmatch(r"0.999 +N/A", line) for line in lines)
     protocol = json.loads((folder / "scores.json").read_text())["protocol"]
     assert protocol["classes"] == ["person"] and "11point" in protocol["map"]
     assert any("person boxes" in note for note in protocol["notes"])

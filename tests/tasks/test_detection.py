@@ -11,7 +11,7 @@ from jaxpose.defaults import detection_config
 from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.ops.default_boxes import default_boxes
 from jaxpose.tasks import make_task
-from jaxpose.tasks.detection import loss, predict
+from jaxpose.tasks.detection import loss, merge_others, predict
 from jaxpose.tasks.detection_augment import augment
 from jaxpose.tasks.detection_targets import assign_targets
 
@@ -168,6 +168,7 @@ def test_boxes_come_back_in_source_px_clipped_to_the_image():
         mean=(0.0, 0.0, 0.0),
         channels="rgb",
         options=config.detect.to_dict(),
+        kept=(1, 2, 3),
     )
     assert found["boxes"].shape == (3, 200, 4)
     for row in range(3):
@@ -177,6 +178,32 @@ def test_boxes_come_back_in_source_px_clipped_to_the_image():
                             np.asarray(found["boxes"][row])[kept], strict=True))  # fmt: skip
         np.testing.assert_allclose(by_class[1], [32, 16, 64, 48], atol=1e-3)
         np.testing.assert_allclose(by_class[3], [102.4, 32, 128, 64], atol=1e-3)
+
+
+def test_other_classes_join_the_background_without_changing_probabilities():
+    logits = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32) * 3
+    merged = jax.nn.softmax(merge_others(logits, (3, 1)))
+    plain = jax.nn.softmax(logits)
+    np.testing.assert_allclose(merged[:, 1:], plain[:, jnp.array([3, 1])], rtol=1e-5)
+    np.testing.assert_allclose(merged.sum(-1), 1, rtol=1e-5)
+
+
+def test_prediction_keeps_people_and_refuses_a_detector_without_them():
+    config = detection_config()
+    config.model.width, config.model.batch_norm = 1 / 16, True
+    config.classes = ("cat", "person", "dog")
+    task = make_task(config)
+    boxes = np.array([[0.25, 0.25, 0.5, 0.75], [0.6, 0.5, 0.9, 1.0]], np.float32)
+    found = task.predict_images.func(
+        {},
+        np.zeros((1, 40, 80, 3), np.uint8),
+        **task.predict_images.keywords | {"model": Oracle(boxes, np.array([1, 2]))},
+    )
+    assert found["valid"].sum() == 1 and found["classes"][0, 0] == 2
+    np.testing.assert_allclose(found["boxes"][0, 0], [48, 20, 72, 40], atol=1e-3)
+    config.classes = ("cat", "dog")
+    with pytest.raises(UsageError, match="finds cat, dog, no person"):
+        make_task(config).predict_images({}, np.zeros((1, 40, 80, 3), np.uint8))
 
 
 def test_a_config_makes_the_task_that_it_describes(tmp_path, capsys):
@@ -192,7 +219,7 @@ def test_a_config_makes_the_task_that_it_describes(tmp_path, capsys):
     head = task.initial_value("conf_0/kernel", (3, 3, 64, 12), rng)
     assert head.std() == pytest.approx(0.01, rel=0.1)
     task.initial_value("conf_0/bias", (12,), rng)
-    assert capsys.readouterr().out.count("WARNING: no base weights") == 1
+    assert capsys.readouterr().out.count("WARNING: without batch_norm") == 1
     config.model.base_weights = str(tmp_path / "none.npz")
     task = make_task(config)  # the file is read by a run from scratch only
     with pytest.raises(CheckpointError, match="none.npz"):

@@ -25,6 +25,7 @@ def batch_of(rows=1, side=SIDE, scale=0.5):
         "labels": np.zeros((rows, 4), np.int32),
         "difficult": np.zeros((rows, 4), bool),
         "crowd": np.zeros((rows, 4), bool),
+        "valid": np.tile(np.float32([0, 0, side, side]), (rows, 1)),
         "ignore": np.zeros((rows, 2, 4), np.float32),
         "mask": np.ones(rows, np.float32),
         "id": np.array([f"set/{n}" for n in range(rows)], object),
