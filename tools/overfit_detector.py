@@ -26,7 +26,7 @@ _SOURCE = flags.DEFINE_string("source", None, "Folder with train.json and its im
 _JSON = flags.DEFINE_string("json", "annotations/person_keypoints_train.json", "Inside --source.")
 _IMAGES = flags.DEFINE_string("images", "images", "Inside --source.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/overfit_detector", "Where the run goes.")
-_STEPS = flags.DEFINE_integer("steps", 600, "Training steps.")
+_STEPS = flags.DEFINE_integer("steps", 200, "Training steps.")
 _WIDTH = flags.DEFINE_float("width", 0.25, "Width multiplier of the network.")
 COUNT, LOWEST, MOST_IOU, WANTED_AP50 = 16, 32, 0.4, 95.0
 
@@ -84,8 +84,8 @@ def recipe(source: Path, file: Path, workdir: Path) -> ConfigDict:
         warmup_steps=50,
         drop_steps=(_STEPS.value * 3 // 4,),
     )
-    config.eval.update(batch_size=8, every_steps=_STEPS.value // 3)
-    config.checkpoint.every_steps = _STEPS.value // 3
+    config.eval.update(batch_size=8, every_steps=_STEPS.value // 2)
+    config.checkpoint.every_steps = _STEPS.value // 2
     config.data.train, config.data.eval = ("overfit",), "overfit"
     config.data.custom.update(
         name="overfit",
