@@ -74,10 +74,12 @@ def shift_colors(
     """
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
-    difference = jnp.where(
-        value == red, green - blue, jnp.where(value == green, blue - red, red - green)
-    )
-    start = jnp.where(value == red, 0, jnp.where(value == green, 2, 4))
+    # No `value == red`: compilers may compute a channel twice with other roundings, after which it
+    # equals neither. Where two channels nearly tie, both choices give the same hue.
+    reddest = (red >= green) & (red >= blue)
+    greenest = ~reddest & (green >= blue)
+    difference = jnp.where(reddest, green - blue, jnp.where(greenest, blue - red, red - green))
+    start = jnp.where(reddest, 0, jnp.where(greenest, 2, 4))
     sextant = start + difference / jnp.where(chroma > 0, chroma, 1) + hue / 60
     chroma = jnp.minimum(chroma * saturation, value)
     channels = []
