@@ -133,7 +133,7 @@ def _evaluate(
     reference = COCO()
     reference.dataset = truth
     reference.createIndex()
-    evaluation = COCOeval(reference, _loaded(reference, detections), "keypoints")
+    evaluation = COCOeval(reference, loaded_results(reference, detections), "keypoints")
     evaluation.params.kpt_oks_sigmas = sigmas
     evaluation.evaluate()
     evaluation.accumulate()
@@ -141,7 +141,8 @@ def _evaluate(
     return dict(zip(STATS, map(float, evaluation.stats), strict=True))
 
 
-def _loaded(reference: COCO, detections: list[dict[str, Any]]) -> COCO:
+def loaded_results(reference: COCO, detections: list[dict[str, Any]]) -> COCO:
+    """COCO results beside their ground truth; there may be none."""
     if detections:
         return reference.loadRes(detections)
     nothing = COCO()  # loadRes looks at the first entry

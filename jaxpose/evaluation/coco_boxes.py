@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from jaxpose.errors import DataError
+from jaxpose.evaluation.coco import loaded_results
 
 STATS = (
     "AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L",
@@ -98,17 +99,8 @@ def _evaluate(truth: dict[str, Any], detections: list[dict[str, Any]]) -> dict[s
     reference = COCO()
     reference.dataset = truth
     reference.createIndex()
-    evaluation = COCOeval(reference, _loaded(reference, detections), "bbox")
+    evaluation = COCOeval(reference, loaded_results(reference, detections), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
     return dict(zip(STATS, map(float, evaluation.stats), strict=True))
-
-
-def _loaded(reference: COCO, detections: list[dict[str, Any]]) -> COCO:
-    if detections:
-        return reference.loadRes(detections)
-    nothing = COCO()  # loadRes looks at the first entry
-    nothing.dataset = {**reference.dataset, "annotations": []}
-    nothing.createIndex()
-    return nothing

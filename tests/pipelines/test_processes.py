@@ -43,10 +43,7 @@ def start(config_file, workdir, processes):
     return [json.loads(line) for line in lines]
 
 
-def test_two_processes_train_and_score_like_one(config, tmp_path, request):
-    if config.task == "detection":
-        known = "Gloo aborts now and then, see the known issues in CHANGELOG.md"
-        request.applymarker(pytest.mark.xfail(strict=False, reason=known))
+def test_two_processes_train_and_score_like_one(config, tmp_path):
     config.data.source = "shards"
     prepare_records(config, tmp_path)
     config.steps = 2

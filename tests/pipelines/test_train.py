@@ -156,11 +156,8 @@ def test_restore_says_what_is_wrong_with_a_config(run, tmp_path):
         jaxpose.restore(tmp_path / "copy")
 
 
-def test_resuming_equals_an_uninterrupted_run_bit_for_bit(run, config, tmp_path, request):
+def test_resuming_equals_an_uninterrupted_run_bit_for_bit(run, config, tmp_path):
     folder, _ = run
-    if config.task == "detection":
-        known = "failed once in three runs, see the known issues in CHANGELOG.md"
-        request.applymarker(pytest.mark.xfail(strict=False, reason=known))
     config.ema_decay = 0.9
     config.steps = 3
     train(config, str(tmp_path))
