@@ -17,6 +17,7 @@ from jaxpose.errors import UsageError
 from jaxpose.evaluation.detection import DetectionEvaluator
 from jaxpose.models.ssd import SSD
 from jaxpose.ops.default_boxes import default_boxes
+from jaxpose.ops.rows import on_own_rows
 from jaxpose.tasks.detection_augment import augment, boxes_to_source, prepare
 from jaxpose.tasks.detection_pictures import input_sheet, prediction_sheet
 from jaxpose.tasks.detection_start import starting_values
@@ -126,7 +127,8 @@ def loss(
     def assign(boxes: jax.Array, labels: jax.Array, ignore: jax.Array) -> Targets:
         return assign_targets(boxes, labels, ignore, anchors, **assigning)
 
-    targets = jax.vmap(assign)(batch["boxes"], batch["labels"], batch["ignore"])
+    assign_all = on_own_rows(jax.vmap(assign))
+    targets = assign_all(batch["boxes"], batch["labels"], batch["ignore"])
     location, confidence = multibox_loss(
         *outputs,
         targets.labels,

@@ -4,12 +4,15 @@ Class 0 is the background; boxes and default boxes are fractions of the network 
 Sources: multibox_loss_layer.cpp and detection_output_layer.cpp of weiliu89/caffe (branch ssd).
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxpose.ops.boxes import decode_offsets
 from jaxpose.ops.nms import nms
+from jaxpose.ops.rows import on_own_rows
 
 # (image, class) pairs whose NMS runs at once: 160 KB each for 400 candidates.
 _PAIRS_AT_ONCE = 128
@@ -88,21 +91,28 @@ def detect(
     boxes = decode_offsets(_wide(offsets), default_boxes)
     if clip:
         boxes = jnp.clip(boxes, 0, 1)
-    probabilities = jax.nn.softmax(_wide(class_logits))
-    scores = jnp.moveaxis(probabilities[..., 1:], -1, 0)
-    scores = jnp.where(scores > score_threshold, scores, -jnp.inf)
+    probabilities = jax.nn.softmax(_wide(class_logits))[..., 1:]
+    scores = jnp.where(probabilities > score_threshold, probabilities, -jnp.inf)
+    options = {"iou_threshold": iou_threshold, "top_k": pre_nms_top_k, "max_outputs": max_outputs}
+    return on_own_rows(partial(_best_of_images, **options))(boxes, scores)
+
+
+def _best_of_images(
+    boxes: jax.Array, scores: jax.Array, *, iou_threshold: float, top_k: int, max_outputs: int
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """What `detect` returns, from boxes [B, P, 4] and scores [B, P, C-1], -inf where out."""
 
     def kept_of_class(scores: jax.Array) -> tuple[jax.Array, jax.Array]:
         def of_image(boxes: jax.Array, scores: jax.Array) -> tuple[jax.Array, jax.Array]:
-            kept = nms(boxes, scores, iou_threshold, max_outputs, top_k=pre_nms_top_k)
+            kept = nms(boxes, scores, iou_threshold, max_outputs, top_k=top_k)
             return kept, jnp.where(kept >= 0, scores[kept], -jnp.inf)
 
         return jax.vmap(of_image)(boxes, scores)
 
-    classes, batch, _ = scores.shape
+    batch, _, classes = scores.shape
     # jax.export may leave the batch size open; then nothing is known but that 1 class will do.
     at_once = min(classes, max(1, _PAIRS_AT_ONCE // batch)) if isinstance(batch, int) else 1
-    kept, scores = lax.map(kept_of_class, scores, batch_size=at_once)
+    kept, scores = lax.map(kept_of_class, jnp.moveaxis(scores, -1, 0), batch_size=at_once)
     return jax.vmap(_best, in_axes=(0, 1, 1))(boxes, kept, scores)
 
 

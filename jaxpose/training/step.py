@@ -1,6 +1,6 @@
 """The jitted training and prediction steps, for any number of devices and processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -44,6 +44,7 @@ def make_train_step(
       (of this step's gradient, before clipping), learning_rate, finite (1 or 0).
     """
 
+    @_under(mesh)
     def train_step(
         state: TrainState, batch: Batch, key: jax.Array
     ) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -83,7 +84,8 @@ def make_train_step(
 def make_predict_step(task: Task, mesh: Mesh) -> jax.stages.Wrapped:
     """Jitted, sharded `task.predict`: (variables, batch) -> arrays split along axis 0."""
     rows = split_rows(mesh)
-    return jax.jit(task.predict, in_shardings=(replicated(mesh), rows), out_shardings=rows)
+    predict = _under(mesh)(task.predict)
+    return jax.jit(predict, in_shardings=(replicated(mesh), rows), out_shardings=rows)
 
 
 def abstract_batch(task: Task, batch_size: int, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
@@ -102,6 +104,19 @@ def lower_for_platforms(
 ) -> export.Exported:
     """Lower a step for platforms that need not be present; arguments may be abstract."""
     return export.export(step, platforms=platforms)(*arguments)
+
+
+def _under(mesh: Mesh) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorates a function that is traced knowing the mesh (`ops.rows.on_own_rows` asks)."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        def inside(*arguments: Any) -> Any:
+            with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+                return function(*arguments)
+
+        return inside
+
+    return decorate
 
 
 def _loss(

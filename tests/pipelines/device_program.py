@@ -3,6 +3,7 @@
 A program of its own because the number of devices is fixed at the start of a process.
 """
 
+import re
 import sys
 
 import jax
@@ -16,6 +17,7 @@ from jaxpose.training.state import init_state
 from jaxpose.training.step import make_train_step
 
 BATCH = 8
+COLLECTIVE = re.compile(r"= .*\b(all-(reduce|gather|to-all)|reduce-scatter|collective-permute)\(")
 # Type, optimizer and steps. XLA's float64 convolutions are slow on a CPU, and an SSD300 has large
 # maps however thin it is.
 RUNS = {
@@ -58,6 +60,17 @@ def host_batch(task, index):
     return batch
 
 
+def waits_in_loops(compiled):
+    """Collectives inside loops: one in each round, and in no fixed order between processes."""
+    computation, found = "", []
+    for line in compiled.as_text().splitlines():
+        if line.endswith("{"):
+            computation = line
+        if COLLECTIVE.search(line) and not computation.startswith("ENTRY"):
+            found.append(line.strip())
+    return found
+
+
 def train(name, dtype, optimizer, steps, mesh):
     """Losses of the steps and the final parameters."""
     config = tiny(name, dtype)
@@ -76,7 +89,11 @@ def train(name, dtype, optimizer, steps, mesh):
             key: value.astype(dtype) if value.dtype == np.float32 else value
             for key, value in batch.items()
         }
-        state, metrics = step(state, put_batch(mesh, wide), jax.random.key(7))
+        arguments = state, put_batch(mesh, wide), jax.random.key(7)
+        if index == 0:
+            step = step.lower(*arguments).compile()
+            assert not waits_in_loops(step), waits_in_loops(step)
+        state, metrics = step(*arguments)
         losses.append(local_values(metrics["loss"]))
     return {"losses": np.array(losses), **local_values(state.params)}
 
