@@ -17,7 +17,7 @@ from jaxpose.skeletons import Skeleton, skeleton_of
 RIM: Colour = (16, 16, 16)
 # Person n always has the same colour. The first ones are far from the colours of the sides.
 PALETTE: tuple[Colour, ...] = (
-    (70, 215, 95), (255, 120, 225), (150, 100, 255), (200, 240, 60), (255, 165, 80),
+    (70, 215, 95), (255, 120, 225), (200, 240, 60), (150, 100, 255), (255, 165, 80),
     (60, 225, 205), (225, 60, 120), (75, 130, 255), (250, 245, 190), (165, 115, 70),
     (0, 150, 140), (200, 160, 255), (255, 190, 170), (150, 60, 170), (160, 160, 60),
     (185, 205, 220),

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO as Reference
+from pycocotools import coco as pycoco
 
 from jaxpose.errors import DataError
 from jaxpose.inference.coco_results import CocoResults, read_coco_results
@@ -37,7 +37,7 @@ def test_pycocotools_reads_exactly_what_was_estimated(tmp_path):
     frames = _frames("a/000000000785.jpg", "000000040083.jpg")
     writer, paths = _written(tmp_path, frames)
     assert paths == [tmp_path / "results.json", tmp_path / "images.json"]
-    truth = Reference(str(tmp_path / "images.json"))
+    truth = pycoco.COCO(str(tmp_path / "images.json"))
     results = truth.loadRes(str(tmp_path / "results.json"))
     assert {i: image["file_name"] for i, image in truth.imgs.items()} == {
         785: "a/000000000785.jpg",

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO as Reference
+from pycocotools import coco as pycoco
 
 from jaxpose.annotations.posetrack17 import read_posetrack17
 from jaxpose.annotations.posetrack18 import read_posetrack18
@@ -42,7 +42,7 @@ def test_every_format_holds_every_frame(tmp_path):
     found = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert set(paths) == found
     people = {frame.name: len(frame.people) for frame in frames}
-    results = Reference(str(tmp_path / "coco/images.json"))
+    results = pycoco.COCO(str(tmp_path / "coco/images.json"))
     results = results.loadRes(str(tmp_path / "coco/results.json"))
     assert {
         image["file_name"]: len(results.imgToAnns[i]) for i, image in results.imgs.items()
@@ -76,7 +76,9 @@ def test_two_inputs_of_one_name_are_kept_apart(tmp_path):
     assert files.notes[-1].endswith("and 4 more")
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../../up.jpg", "a/../../../b.jpg", "C:\\x\\y.jpg"])
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../../up.jpg", "a/../../../b.jpg", "C:\\x\\y.jpg"]
+)
 @pytest.mark.parametrize("video", [False, True])
 def test_nothing_is_written_outside_the_folder(tmp_path, name, video):
     out = tmp_path / "deep/down/out"
