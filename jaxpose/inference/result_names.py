@@ -73,5 +73,7 @@ class ResultNames:
         if frame.video != self._video or frame.index <= self._index:
             self._claimed = self._videos.claim(frame.video)
         self._video, self._index = frame.video, frame.index
-        within = frame.name.removeprefix(frame.video + "/")
-        return frame._replace(name=f"{self._claimed}/{safe_name(within)}", video=self._claimed)
+        if self._claimed == frame.video:
+            return frame._replace(name=safe_name(frame.name))
+        within = safe_name(frame.name.removeprefix(frame.video + "/"))
+        return frame._replace(name=f"{self._claimed}/{within}", video=self._claimed)

@@ -1,6 +1,8 @@
 """All result files of a run at once."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from jaxpose.errors import UsageError
 from jaxpose.inference.formats import FORMATS, ResultFiles
 from jaxpose.inference.openpose import read_openpose
 from jaxpose.inference.people import FrameResult, Person
-from jaxpose.skeletons import MPII, POSETRACK17
+from jaxpose.inference.posetrack_results import frame_results
+from jaxpose.skeletons import MPII, POSETRACK17, POSETRACK18
 
 JOINTS = POSETRACK17.joints
 
@@ -121,3 +124,23 @@ def test_an_unknown_format_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="--format=csv: unknown, choose from coco,openpose"):
         ResultFiles(tmp_path, ["coco", "csv"], JOINTS)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif("JAXPOSE_SAMPLES" not in os.environ, reason="JAXPOSE_SAMPLES is not set")
+def test_real_annotations_as_predictions_come_back(tmp_path):
+    samples = Path(os.environ["JAXPOSE_SAMPLES"]) / "posetrack18/annotations"
+    truth = read_posetrack18(samples / "test_posetrack18_val.json")
+    with ResultFiles(tmp_path, list(FORMATS), POSETRACK18.joints) as files:
+        for frame in frame_results(truth):
+            assert files.add(frame) == frame
+    for read, name in ((read_posetrack17, "posetrack17"), (read_posetrack18, "posetrack18")):
+        back = {frame.filename: frame for frame in read(tmp_path / name).frames}
+        for frame in truth.frames:
+            assert back[frame.filename].video_id == frame.video_id
+            for person, again in zip(frame.persons, back[frame.filename].persons, strict=True):
+                joints = again.keypoints[:, 2] > 0
+                assert joints.sum() == (person.keypoints[:, 2] > 0).sum()
+                if name == "posetrack18":
+                    np.testing.assert_allclose(again.keypoints, person.keypoints, atol=5.1e-4)
+    ids = {f.filename: f.image_id for f in read_posetrack18(tmp_path / "posetrack18").frames}
+    assert ids == {frame.filename: frame.image_id for frame in truth.frames}

@@ -58,6 +58,7 @@ def _frame(name, video="", index=-1):
 def test_frames_of_a_video_keep_their_names():
     names = ResultNames()
     frames = [_frame(f"clip/{i:06d}", "clip", i) for i in range(3)]
+    frames += [_frame("images/val/000342_a/000000.jpg", "000342_a", 0)]
     assert [names.unique(frame) for frame in frames] == frames
 
 
