@@ -80,3 +80,19 @@ def test_a_set_without_joints_converts_to_absent_joints():
     converted = convert_keypoints(np.zeros((4, 0, 3), np.float32), NO_JOINTS, COCO)
     assert converted.shape == (4, 17, 3) and converted.dtype == np.float32 and not converted.any()
     assert convert_keypoints(np.ones((4, 17, 3)), COCO, NO_JOINTS).shape == (4, 0, 3)
+
+
+@pytest.mark.parametrize("skeleton", KNOWN.values(), ids=lambda s: s.name)
+def test_known_names_give_the_known_set(skeleton):
+    assert skeletons.skeleton_of(skeleton.joints) is skeleton
+
+
+def test_other_names_get_the_limbs_of_the_nearest_known_set():
+    joints = ("neck", "left_knee", "tail", "left_ankle", "left_shoulder", "left_hip")
+    found = skeletons.skeleton_of(joints)
+    assert found.name == "custom" and found.joints == joints
+    assert set(map(frozenset, found.limbs)) == {
+        frozenset(("left_knee", "left_ankle")), frozenset(("left_knee", "left_hip")),
+        frozenset(("left_shoulder", "left_hip")), frozenset(("neck", "left_shoulder")),
+    }  # fmt: skip
+    assert skeletons.skeleton_of(("a", "b")).limbs == ()

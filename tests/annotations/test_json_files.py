@@ -2,7 +2,13 @@ import json
 
 import pytest
 
-from jaxpose.annotations.json_files import load_json, parse_json, plain_number, write_json
+from jaxpose.annotations.json_files import (
+    load_json,
+    parse_json,
+    plain_number,
+    write_json,
+    write_json_list,
+)
 from jaxpose.errors import DataError
 
 
@@ -65,3 +71,15 @@ def test_write_and_load(tmp_path):
 
 def test_plain_number():
     assert [repr(plain_number(x)) for x in (401.0, 0.5, 3)] == ["401", "0.5", "3"]
+
+
+@pytest.mark.parametrize("items", [[], [{"a": 1}], [[1, 2], "é", None]])
+def test_lists_are_written_item_by_item(tmp_path, items):
+    write_json_list(tmp_path / "new/list.json", iter(items))
+    assert load_json(tmp_path / "new/list.json") == items
+    assert len((tmp_path / "new/list.json").read_text().splitlines()) == len(items) + 2
+
+
+def test_a_list_with_nan_is_refused(tmp_path):
+    with pytest.raises(ValueError):
+        write_json_list(tmp_path / "list.json", [float("nan")])
