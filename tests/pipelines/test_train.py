@@ -32,6 +32,11 @@ def arrays(workdir, step=None):
         return checkpoints.restore(step)
 
 
+def logged(workdir):
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if "train/loss" in row]
+
+
 @pytest.fixture(scope="module")
 def run(fresh_config, tmp_path_factory):
     """One finished run with baselines; several tests look at it."""
@@ -163,11 +168,10 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(run, config, tmp_path)
     train(config, str(tmp_path))
     config.steps = 6
     train(config, str(tmp_path))
-    one, other = arrays(folder, 6), arrays(tmp_path, 6)
-    assert set(one.arrays) == set(other.arrays)
-    for name, array in one.arrays.items():
-        assert array.dtype == other.arrays[name].dtype
-        np.testing.assert_array_equal(array, other.arrays[name], err_msg=name)
+    one, other = arrays(folder, 6).arrays, arrays(tmp_path, 6).arrays
+    assert {n: a.dtype for n, a in one.items()} == {n: a.dtype for n, a in other.items()}
+    apart = {n: np.abs(one[n] - a).max() for n, a in other.items() if (one[n] != a).any()}
+    assert not apart, (apart, logged(folder), logged(tmp_path))
 
 
 def test_a_finished_run_trains_no_further(run, config, capsys):
