@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.annotations.matlab import as_list
-from jaxpose.annotations.schema import NOT_ANNOTATED, OCCLUDED, VISIBLE
+from jaxpose.annotations.schema import OCCLUDED, VISIBLE
 from jaxpose.annotations.validation import (
     RecordError,
     box_from_corners,
@@ -17,6 +17,7 @@ from jaxpose.annotations.validation import (
     integer,
     mapping,
     number,
+    numbers,
     present,
 )
 
@@ -72,18 +73,41 @@ def read_points(
     Raises:
       RecordError: an id outside 0..K-1 or given twice, a field that is missing or of wrong type.
     """
+    points = _points(rect)
     keypoints = np.zeros((joints, 3))
-    scores = np.full(joints, np.nan)
-    for point in _points(rect):
-        joint = integer(scalar(present(point, "id", "point")), "point id")
+    if not points:
+        return keypoints, None
+    ids = _point_ids(points, joints)
+    keypoints[ids, 0], keypoints[ids, 1] = (_column(points, key) - origin for key in "xy")
+    keypoints[ids, 2] = [_visibility(point) for point in points]
+    scored = [point for point in points if scalar(point.get("score")) is not None]
+    if not scored:
+        return keypoints, None
+    if len(scored) < len(points):
+        raise RecordError("some points have a score and some have none")
+    scores = np.zeros(joints)
+    scores[ids] = _column(points, "score")
+    return keypoints, scores
+
+
+def _point_ids(points: list[dict[str, Any]], joints: int) -> list[int]:
+    ids = [integer(scalar(present(point, "id", "point")), "point id") for point in points]
+    for joint in ids:
         if not 0 <= joint < joints:
             raise RecordError(f"point id {joint} is outside 0..{joints - 1}")
-        if keypoints[joint, 2] != NOT_ANNOTATED:
-            raise RecordError(f"point id {joint} occurs twice")
-        keypoints[joint] = (*point_xy(point, origin), _visibility(point))
-        score = optional_number(point, "score")
-        scores[joint] = np.nan if score is None else score
-    return keypoints, _joint_scores(scores, keypoints[:, 2] > 0)
+    if len(set(ids)) < len(ids):
+        twice = next(joint for joint in ids if ids.count(joint) > 1)
+        raise RecordError(f"point id {twice} occurs twice")
+    return ids
+
+
+def _column(points: list[dict[str, Any]], key: str) -> np.ndarray:
+    """float64 [N] of one field of all points."""
+    values = [scalar(present(point, key, "point")) for point in points]
+    try:
+        return numbers(values, key)
+    except RecordError:
+        return np.array([number(value, key) for value in values])  # names the one that is none
 
 
 def _points(rect: dict[str, Any]) -> list[dict[str, Any]]:
@@ -101,12 +125,3 @@ def _visibility(point: dict[str, Any]) -> int:
     if value in ("0", "1"):
         value = int(value)
     return VISIBLE if flag(value, "is_visible") else OCCLUDED
-
-
-def _joint_scores(scores: np.ndarray, annotated: np.ndarray) -> np.ndarray | None:
-    scored = np.isfinite(scores)
-    if not scored.any():
-        return None
-    if (scored != annotated).any():
-        raise RecordError("some points have a score and some have none")
-    return np.where(scored, scores, 0.0)
