@@ -26,7 +26,7 @@ _CORNERS = ("x1", "y1", "x2", "y2")
 
 def scalar(value: Any) -> Any:
     """A value without its list of one; None for an empty list."""
-    if isinstance(value, list) and len(value) <= 1:
+    if type(value) is list and len(value) <= 1:
         return value[0] if value else None
     return value
 
@@ -35,12 +35,6 @@ def optional_number(fields: dict[str, Any], key: str) -> float | None:
     """A number that may be absent."""
     value = scalar(fields.get(key))
     return None if value is None else number(value, key)
-
-
-def point_xy(fields: dict[str, Any], origin: int) -> tuple[float, float]:
-    """The x and y of a struct, 0-based; `origin` is 1 for Matlab coordinates."""
-    x, y = (number(scalar(present(fields, key, "point")), key) - origin for key in "xy")
-    return x, y
 
 
 def head_box(rect: dict[str, Any], origin: int) -> np.ndarray | None:
@@ -78,7 +72,7 @@ def read_points(
     if not points:
         return keypoints, None
     ids = _point_ids(points, joints)
-    keypoints[ids, 0], keypoints[ids, 1] = (_column(points, key) - origin for key in "xy")
+    keypoints[ids, :2] = points_xy(points, origin)
     keypoints[ids, 2] = [_visibility(point) for point in points]
     scored = [point for point in points if scalar(point.get("score")) is not None]
     if not scored:
@@ -90,24 +84,31 @@ def read_points(
     return keypoints, scores
 
 
-def _point_ids(points: list[dict[str, Any]], joints: int) -> list[int]:
-    ids = [integer(scalar(present(point, "id", "point")), "point id") for point in points]
-    for joint in ids:
-        if not 0 <= joint < joints:
-            raise RecordError(f"point id {joint} is outside 0..{joints - 1}")
-    if len(set(ids)) < len(ids):
-        twice = next(joint for joint in ids if ids.count(joint) > 1)
-        raise RecordError(f"point id {twice} occurs twice")
+def points_xy(points: list[dict[str, Any]], origin: int) -> np.ndarray:
+    """float64 [N, 2] of the x and y of N structs, 0-based; `origin` is 1 for Matlab coordinates."""
+    return np.column_stack([_column(points, key) for key in "xy"]) - origin
+
+
+def _point_ids(points: list[dict[str, Any]], joints: int) -> np.ndarray:
+    ids = _column(points, "id", "point id")
+    outside = (ids % 1 != 0) | (ids < 0) | (ids >= joints)
+    if outside.any():
+        wrong = integer(float(ids[outside][0]), "point id")
+        raise RecordError(f"point id {wrong} is outside 0..{joints - 1}")
+    ids = ids.astype(np.int64)
+    counts = np.bincount(ids)
+    if counts.max() > 1:
+        raise RecordError(f"point id {counts.argmax()} occurs twice")
     return ids
 
 
-def _column(points: list[dict[str, Any]], key: str) -> np.ndarray:
-    """float64 [N] of one field of all points."""
+def _column(points: list[dict[str, Any]], key: str, name: str | None = None) -> np.ndarray:
+    """float64 [N] of one field of N structs."""
     values = [scalar(present(point, key, "point")) for point in points]
     try:
-        return numbers(values, key)
+        return numbers(values, name or key)
     except RecordError:
-        return np.array([number(value, key) for value in values])  # names the one that is none
+        return np.array([number(v, name or key) for v in values])  # names the one that is none
 
 
 def _points(rect: dict[str, Any]) -> list[dict[str, Any]]:
