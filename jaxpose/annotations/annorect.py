@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.annotations.matlab import as_list
-from jaxpose.annotations.schema import NOT_ANNOTATED, OCCLUDED, VISIBLE
+from jaxpose.annotations.schema import OCCLUDED, VISIBLE
 from jaxpose.annotations.validation import (
     RecordError,
     box_from_corners,
@@ -17,6 +17,7 @@ from jaxpose.annotations.validation import (
     integer,
     mapping,
     number,
+    numbers,
     present,
 )
 
@@ -25,7 +26,7 @@ _CORNERS = ("x1", "y1", "x2", "y2")
 
 def scalar(value: Any) -> Any:
     """A value without its list of one; None for an empty list."""
-    if isinstance(value, list) and len(value) <= 1:
+    if type(value) is list and len(value) <= 1:
         return value[0] if value else None
     return value
 
@@ -34,12 +35,6 @@ def optional_number(fields: dict[str, Any], key: str) -> float | None:
     """A number that may be absent."""
     value = scalar(fields.get(key))
     return None if value is None else number(value, key)
-
-
-def point_xy(fields: dict[str, Any], origin: int) -> tuple[float, float]:
-    """The x and y of a struct, 0-based; `origin` is 1 for Matlab coordinates."""
-    x, y = (number(scalar(present(fields, key, "point")), key) - origin for key in "xy")
-    return x, y
 
 
 def head_box(rect: dict[str, Any], origin: int) -> np.ndarray | None:
@@ -72,18 +67,48 @@ def read_points(
     Raises:
       RecordError: an id outside 0..K-1 or given twice, a field that is missing or of wrong type.
     """
+    points = _points(rect)
     keypoints = np.zeros((joints, 3))
-    scores = np.full(joints, np.nan)
-    for point in _points(rect):
-        joint = integer(scalar(present(point, "id", "point")), "point id")
-        if not 0 <= joint < joints:
-            raise RecordError(f"point id {joint} is outside 0..{joints - 1}")
-        if keypoints[joint, 2] != NOT_ANNOTATED:
-            raise RecordError(f"point id {joint} occurs twice")
-        keypoints[joint] = (*point_xy(point, origin), _visibility(point))
-        score = optional_number(point, "score")
-        scores[joint] = np.nan if score is None else score
-    return keypoints, _joint_scores(scores, keypoints[:, 2] > 0)
+    if not points:
+        return keypoints, None
+    ids = _point_ids(points, joints)
+    keypoints[ids, :2] = points_xy(points, origin)
+    keypoints[ids, 2] = [_visibility(point) for point in points]
+    scored = [point for point in points if scalar(point.get("score")) is not None]
+    if not scored:
+        return keypoints, None
+    if len(scored) < len(points):
+        raise RecordError("some points have a score and some have none")
+    scores = np.zeros(joints)
+    scores[ids] = _column(points, "score")
+    return keypoints, scores
+
+
+def points_xy(points: list[dict[str, Any]], origin: int) -> np.ndarray:
+    """float64 [N, 2] of the x and y of N structs, 0-based; `origin` is 1 for Matlab coordinates."""
+    return np.column_stack([_column(points, key) for key in "xy"]) - origin
+
+
+def _point_ids(points: list[dict[str, Any]], joints: int) -> np.ndarray:
+    ids = _column(points, "id", "point id")
+    outside = (ids % 1 != 0) | (ids < 0) | (ids >= joints)
+    if outside.any():
+        wrong = integer(float(ids[outside][0]), "point id")
+        raise RecordError(f"point id {wrong} is outside 0..{joints - 1}")
+    ids = ids.astype(np.int64)
+    counts = np.bincount(ids)
+    if counts.max() > 1:
+        raise RecordError(f"point id {counts.argmax()} occurs twice")
+    return ids
+
+
+def _column(points: list[dict[str, Any]], key: str, name: str | None = None) -> np.ndarray:
+    """float64 [N] of one field of N structs."""
+    values = [scalar(present(point, key, "point")) for point in points]
+    try:
+        return numbers(values, name or key)
+    except RecordError:
+        return np.array([number(v, name or key) for v in values])  # names the one that is none
 
 
 def _points(rect: dict[str, Any]) -> list[dict[str, Any]]:
@@ -101,12 +126,3 @@ def _visibility(point: dict[str, Any]) -> int:
     if value in ("0", "1"):
         value = int(value)
     return VISIBLE if flag(value, "is_visible") else OCCLUDED
-
-
-def _joint_scores(scores: np.ndarray, annotated: np.ndarray) -> np.ndarray | None:
-    scored = np.isfinite(scores)
-    if not scored.any():
-        return None
-    if (scored != annotated).any():
-        raise RecordError("some points have a score and some have none")
-    return np.where(scored, scores, 0.0)

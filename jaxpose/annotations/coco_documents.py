@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxpose.annotations.coco_images import ImageEntry, read_images, record_name
 from jaxpose.annotations.json_files import load_json
-from jaxpose.annotations.schema import AnnotationSet, Frame, Person, Rejections
+from jaxpose.annotations.schema import VISIBLE, AnnotationSet, Frame, Person, Rejections
 from jaxpose.annotations.validation import (
     RecordError,
     box_from_xywh,
@@ -46,16 +46,21 @@ class _Reading:
     names: dict[str, str]
     skeleton: Skeleton
     other_categories: set[str]
+    posetrack: bool
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def read_document(path: Path, rejections: Rejections, boxes_only: bool = False) -> AnnotationSet:
+def read_document(
+    path: Path, rejections: Rejections, boxes_only: bool = False, posetrack: bool = False
+) -> AnnotationSet:
     """Read a COCO-shaped file: frames in the order of its images, persons in that of annotations.
 
     Args:
       path: the file.
       rejections: collects refused records.
       boxes_only: read the boxes of all categories and no keypoints.
+      posetrack: read as poseval does, see `_posetrack_keypoints`; a person with neither a box nor
+        keypoints stays, because it marks its frame as labelled.
 
     Raises:
       DataError: not such a document, too many refusals, no category, or, with keypoints, none or
@@ -70,7 +75,7 @@ def read_document(path: Path, rejections: Rejections, boxes_only: bool = False) 
         ]
         records = [mapping(category, "category") for category in lists[0]]
         categories = _all_categories(records) if boxes_only else _posed_category(records)
-        reading = _Reading(path, rejections, *categories)
+        reading = _Reading(path, rejections, *categories, posetrack)
     images = read_images(lists[1], path, rejections)
     ids: set[str] = set()
     for index, record in enumerate(lists[2]):
@@ -163,13 +168,13 @@ def _read_annotation(
 def _read_person(
     record: dict[str, Any], category: str, frame: Frame, reading: _Reading
 ) -> Person | None:
-    keypoints = _keypoints(record, reading.skeleton.size)
+    keypoints = _keypoints(record, reading)
     box = None if record.get("bbox") is None else box_from_xywh(record["bbox"], "bbox")
     if box is None and not reading.skeleton.size:
         raise RecordError("annotation has no bbox")
     if box is not None and not has_area(box, frame.width, frame.height):
         # COCO's own train2017 holds two boxes of height 0.
-        if not keypoints[:, 2].any():
+        if not keypoints[:, 2].any() and not reading.posetrack:
             reading.counts["annotations without keypoints and with an empty box left out"] += 1
             return None
         reading.counts["empty boxes ignored, of persons with keypoints"] += 1
@@ -199,13 +204,25 @@ def _head_box(record: dict[str, Any]) -> np.ndarray | None:
     return None if (box[:2] == box[2:]).all() else box
 
 
-def _keypoints(record: dict[str, Any], joints: int) -> np.ndarray:
+def _keypoints(record: dict[str, Any], reading: _Reading) -> np.ndarray:
+    joints = reading.skeleton.size
     if not joints:
         return np.zeros((0, 3))
     if record.get("keypoints") is None and not record.get("num_keypoints"):
         return np.zeros((joints, 3))  # a box without a pose, as COCO's crowds
     flat = numbers(record.get("keypoints"), "keypoints", 3 * joints)
-    return checked_keypoints(flat.reshape(joints, 3))
+    checked = _posetrack_keypoints if reading.posetrack else checked_keypoints
+    return checked(flat.reshape(joints, 3))
+
+
+def _posetrack_keypoints(keypoints: np.ndarray) -> np.ndarray:
+    """Keypoints [K, 3] with v = 2 wherever not all of x, y, v are 0, as in poseval's converter.
+
+    Files that it made have PoseTrack17's is_visible as v, so that 0 beside a position means
+    occluded; predictions hold a score there, or anything else.
+    """
+    annotated = keypoints.any(1)
+    return np.column_stack([keypoints[:, :2], np.where(annotated, VISIBLE, 0)])
 
 
 def _scores(record: dict[str, Any], joints: int) -> np.ndarray | None:

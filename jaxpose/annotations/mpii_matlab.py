@@ -10,7 +10,7 @@ from jaxpose.annotations.annorect import (
     head_box,
     head_box_fields,
     optional_number,
-    point_xy,
+    points_xy,
     read_points,
     scalar,
 )
@@ -94,7 +94,7 @@ def _read_person(rect: dict[str, Any]) -> Person:
     center = None
     if position is not None:
         # The common -1 of (1, 1)-based data is told before the 1 is taken off.
-        center = read_center(np.array(point_xy(mapping(position, "objpos"), 0)))
+        center = read_center(points_xy([mapping(position, "objpos")], 0)[0])
     scale = optional_number(rect, "scale")
     person = Person(
         keypoints=read_points(rect, MPII.size, ORIGIN)[0],

@@ -15,7 +15,7 @@ from jaxpose.annotations.annorect import (
     head_box,
     head_box_fields,
     optional_number,
-    point_xy,
+    points_xy,
     read_points,
     scalar,
 )
@@ -131,10 +131,10 @@ def _read_regions(
     polygons = []
     for number, region in enumerate(as_list(entry.get("ignore_regions"))):
         with refusing(rejections, path, f"{record}.ignore_regions[{number}]"):
-            points = as_list(mapping(region, "region").get("point"))
-            corners = [point_xy(mapping(point, "point"), origin) for point in points]
+            found = as_list(mapping(region, "region").get("point"))
+            corners = [mapping(point, "point") for point in found]
             if corners:
-                polygons.append(np.array(corners, np.float64))
+                polygons.append(points_xy(corners, origin))
     return tuple(polygons)
 
 

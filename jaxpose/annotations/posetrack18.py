@@ -22,7 +22,7 @@ from jaxpose.annotations.posetrack_folder import (
     read_videos,
     video_file,
 )
-from jaxpose.annotations.schema import VISIBLE, AnnotationSet, Frame, Person, Rejections
+from jaxpose.annotations.schema import AnnotationSet, Frame, Person, Rejections
 from jaxpose.annotations.validation import require_joints
 from jaxpose.skeletons import POSETRACK18
 
@@ -39,7 +39,8 @@ def read_posetrack18(path: str | Path, rejections: Rejections | None = None) -> 
     Returns:
       The frames in file order, unlabelled ones included with is_labeled False. A video's id is the
       name of its image folder where that begins with `vid_id` (000342_mpii_test, also the name of
-      its annotation file), else `vid_id`. Annotated joints have v = 2, as the format does not tell.
+      its annotation file), else `vid_id`. Annotated joints, all but those of (0, 0, 0), have v = 2:
+      the format does not tell whether they are occluded.
 
     Raises:
       DataError: a file is damaged or of another layout, or too many records are refused.
@@ -49,22 +50,14 @@ def read_posetrack18(path: str | Path, rejections: Rejections | None = None) -> 
 
 
 def _read_file(path: Path, rejections: Rejections) -> AnnotationSet:
-    document = read_document(path, rejections)
+    document = read_document(path, rejections, posetrack=True)
     require_known_joints(document, POSETRACK18, path)
     frames = []
     for position, frame in enumerate(document.frames):
-        persons = tuple(_with_flags(person, VISIBLE) for person in frame.persons)
-        frame = replace(frame, persons=persons)
         if not frame.video_id:
             frame = replace(frame, video_id=path.stem, frame_index=position)
         frames.append(frame)
     return AnnotationSet(POSETRACK18, tuple(frames), document.notes, document.classes)
-
-
-def _with_flags(person: Person, annotated: int) -> Person:
-    keypoints = person.keypoints.copy()
-    keypoints[:, 2] = np.where(keypoints[:, 2] > 0, annotated, 0)
-    return replace(person, keypoints=keypoints)
 
 
 def write_posetrack18(folder: str | Path, annotation_set: AnnotationSet) -> list[Path]:
@@ -87,7 +80,7 @@ def write_posetrack18(folder: str | Path, annotation_set: AnnotationSet) -> list
 
 def _document(frames: list[Frame]) -> dict[str, Any]:
     annotations = [
-        {"scores": []} | annotation_fields(_with_flags(person, _ANNOTATED), frame, identifier)
+        {"scores": []} | annotation_fields(_with_one_flag(person), frame, identifier)
         for frame, ids in zip(frames, annotation_ids(frames), strict=True)
         for person, identifier in zip(frame.persons, ids, strict=True)
     ]
@@ -96,6 +89,12 @@ def _document(frames: list[Frame]) -> dict[str, Any]:
         "annotations": annotations,
         "categories": [category_fields(POSETRACK18, "person")],
     }
+
+
+def _with_one_flag(person: Person) -> Person:
+    keypoints = person.keypoints.copy()
+    keypoints[:, 2] = np.where(keypoints[:, 2] > 0, _ANNOTATED, 0)
+    return replace(person, keypoints=keypoints)
 
 
 def _image_fields(frame: Frame, count: int) -> dict[str, Any]:

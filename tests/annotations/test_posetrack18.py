@@ -54,6 +54,24 @@ def test_hand_written_file(tmp_path):
     np.testing.assert_array_equal(frames[1].ignore_polygons[1], [[4, 7], [5, 8], [6, 9]])
 
 
+def test_only_zeros_are_not_annotated(tmp_path):
+    """As in poseval's converter; v may be PoseTrack17's is_visible, a score or anything else."""
+    keypoints = [5, 6, 0, 7, 8, 0.25, 0, 0, 1, 0, 9, 0, 3, 4, -2] + [0] * 36
+    path = saved(tmp_path, [image(0)], [annotation(0, 0, keypoints=keypoints)])
+    (person,) = read_posetrack18(path).frames[0].persons
+    np.testing.assert_array_equal(
+        person.keypoints[:6], [[5, 6, 2], [7, 8, 2], [0, 0, 2], [0, 9, 2], [3, 4, 2], [0, 0, 0]]
+    )
+
+
+def test_a_person_without_anything_marks_its_frame(tmp_path):
+    bare = {"keypoints": [0] * 51, "bbox": [0, 0, 0, 0], "bbox_head": [0, 0, 0, 0]}
+    path = saved(tmp_path, [image(0)], [annotation(0, 4, **bare)])
+    (person,) = read_posetrack18(path).frames[0].persons
+    assert person.track_id == 4 and not person.keypoints.any()
+    assert person.box_xyxy is None and person.head_box is None
+
+
 def test_a_flat_ignore_region_is_one_polygon(tmp_path):
     flat = image(0, ignore_regions_x=[1, 2, 3], ignore_regions_y=[4, 5, 6])
     (polygon,) = read_posetrack18(saved(tmp_path, [flat], [])).frames[0].ignore_polygons
@@ -143,7 +161,6 @@ def test_occlusion_is_written_as_annotated(tmp_path):
     [
         ({"keypoints": [0] * 50}, "keypoints holds 50 numbers, expected 51"),
         ({"keypoints": None, "num_keypoints": 3}, "not a list"),
-        ({"keypoints": [1, 2, 3] + [0] * 48}, "visibility is 3"),
         ({"keypoints": [1e300, 2, 1] + [0] * 48}, "absurdly far"),
         ({"bbox": [1, 2, -3, 4]}, "bbox has a negative size"),
         ({"bbox_head": [1, 2, 3]}, "bbox_head holds 3 numbers"),
