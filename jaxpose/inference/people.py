@@ -41,5 +41,5 @@ class FrameResult(NamedTuple):
     height: int
     people: tuple[Person, ...]
     video: str = ""
-    index: int = -1
+    index: int = -1  # type: ignore[assignment]  # hides tuple.index
     error: str = ""

@@ -145,14 +145,18 @@ def test_flip_test_is_symmetric():
     batch = dotted_batch(rows=2, seed=4)
     maps = pose_prediction.predict_heatmaps(
         {},
-        pose_prediction.crop_images(batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE),
+        pose_prediction.crop_images(
+            batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE
+        ),
         model=Marks(),
         flip_order=np.arange(JOINTS),
         flip_test=True,
     )
     plain = pose_prediction.predict_heatmaps(
         {},
-        pose_prediction.crop_images(batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE),
+        pose_prediction.crop_images(
+            batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE
+        ),
         model=Marks(),
         flip_order=np.arange(JOINTS),
         flip_test=False,
