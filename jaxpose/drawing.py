@@ -17,7 +17,7 @@ RIGHT: Colour = (255, 95, 60)
 MIDDLE: Colour = (255, 215, 0)
 TRUTH: Colour = (235, 235, 235)
 
-_SHIFT = 4
+FIXED_BITS = 4
 _LARGEST = 1 << 20
 
 
@@ -59,10 +59,10 @@ def line_width(image: np.ndarray, keypoints: np.ndarray, shown: np.ndarray) -> i
     return int(np.clip(round(float(extent) / 60), 1, max(1, min(image.shape[:2]) // 50)))
 
 
-def _fixed(point: np.ndarray) -> tuple[int, int]:
-    """Fixed-point coordinates as cv2 takes them; absurdly far points stay in its range."""
-    x, y = np.round(np.clip(point[:2], -_LARGEST, _LARGEST) * (1 << _SHIFT)).astype(int)
-    return int(x), int(y)
+def fixed_point(point: Sequence[float] | np.ndarray) -> tuple[int, int]:
+    """x, y in 1/16 px, as cv2 takes them with `FIXED_BITS`; absurdly far points stay in range."""
+    x, y = (round(min(max(float(v), -_LARGEST), _LARGEST) * (1 << FIXED_BITS)) for v in point[:2])
+    return x, y
 
 
 def draw_skeleton(
@@ -91,12 +91,12 @@ def draw_skeleton(
     for a, b in skeleton.limb_indices:
         if shown[a] and shown[b]:
             paint = colour or side_colour(skeleton.joints[a], skeleton.joints[b])
-            ends = _fixed(keypoints[a]), _fixed(keypoints[b])
-            cv2.line(drawn, *ends, paint, width, cv2.LINE_AA, _SHIFT)
-    radius = round((0.5 * width + 1) * (1 << _SHIFT))
+            ends = fixed_point(keypoints[a]), fixed_point(keypoints[b])
+            cv2.line(drawn, *ends, paint, width, cv2.LINE_AA, FIXED_BITS)
+    radius = round((0.5 * width + 1) * (1 << FIXED_BITS))
     for k in np.flatnonzero(shown):
         paint = colour or side_colour(skeleton.joints[k])
-        cv2.circle(drawn, _fixed(keypoints[k]), radius, paint, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(drawn, fixed_point(keypoints[k]), radius, paint, -1, cv2.LINE_AA, FIXED_BITS)
     return drawn
 
 
@@ -135,8 +135,8 @@ def draw_box(
     drawn = np.ascontiguousarray(image).copy()
     if not np.isfinite(box_xyxy).all():
         return drawn
-    low, high = _fixed(np.asarray(box_xyxy[:2])), _fixed(np.asarray(box_xyxy[2:]))
-    cv2.rectangle(drawn, low, high, colour, width, cv2.LINE_AA, _SHIFT)
+    low, high = fixed_point(np.asarray(box_xyxy[:2])), fixed_point(np.asarray(box_xyxy[2:]))
+    cv2.rectangle(drawn, low, high, colour, width, cv2.LINE_AA, FIXED_BITS)
     if not caption:
         return drawn
     at = np.clip(np.round(box_xyxy[:2]).astype(int), 0, np.array(image.shape[1::-1]) - 1)
@@ -146,8 +146,8 @@ def draw_box(
 def draw_polygon(image: np.ndarray, polygon: np.ndarray, colour: Colour = TRUTH) -> np.ndarray:
     """Draw the outline of a polygon [N, 2] in px, such as an ignore region."""
     drawn = np.ascontiguousarray(image).copy()
-    corners = np.array([_fixed(corner) for corner in polygon], np.int32)
-    return cv2.polylines(drawn, [corners], True, colour, 1, cv2.LINE_AA, _SHIFT)
+    corners = np.array([fixed_point(corner) for corner in polygon], np.int32)
+    return cv2.polylines(drawn, [corners], True, colour, 1, cv2.LINE_AA, FIXED_BITS)
 
 
 def draw_caption(image: np.ndarray, caption: str) -> np.ndarray:

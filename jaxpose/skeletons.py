@@ -7,6 +7,7 @@ that mmpose's posetrack18 configuration uses (head_bottom, head_top: as shoulder
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -155,3 +156,20 @@ LSP = Skeleton(
 NO_JOINTS = Skeleton("none", ())
 
 KNOWN = {s.name: s for s in (POSETRACK17, POSETRACK18, MPII, COCO, LSP)}
+
+
+@lru_cache
+def skeleton_of(joints: tuple[str, ...]) -> Skeleton:
+    """The known joint set of these names, else a `custom` one.
+
+    A custom set gets the limbs of that known set which has most of its limbs among the joints.
+    """
+    places = {ALIASES.get(joint, joint): joint for joint in joints}
+    best: tuple[tuple[str, str], ...] = ()
+    for known in KNOWN.values():
+        if known.joints == joints:
+            return known
+        pairs = [(ALIASES.get(a, a), ALIASES.get(b, b)) for a, b in known.limbs]
+        limbs = tuple((places[a], places[b]) for a, b in pairs if a in places and b in places)
+        best = max(best, limbs, key=len)
+    return Skeleton("custom", joints, best)

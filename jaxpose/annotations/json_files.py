@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +98,20 @@ def write_json(path: str | Path, document: Any) -> None:
     Raises:
       DataError: the file cannot be written. ValueError: the document holds NaN or Infinity.
     """
-    content = json.dumps(document, allow_nan=False)
+    _write(Path(path), [json.dumps(document, allow_nan=False)])
+
+
+def write_json_list(path: str | Path, items: Iterable[Any]) -> None:
+    """Write a JSON list, one item a line, without ever holding all of them; as `write_json`."""
+    lines = (json.dumps(item, allow_nan=False) for item in items)
+    separated = (f"{',' if n else ''}\n{line}" for n, line in enumerate(lines))
+    _write(Path(path), chain("[", separated, ["\n]\n"]))
+
+
+def _write(path: Path, parts: Iterable[str]) -> None:
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(content, encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(parts)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None

@@ -23,7 +23,7 @@ FAR_IN_IMAGE_SIDES = 10
 LONGEST_SIDE = 65_535
 
 # Control characters, line ends, and lone surrogates, which no file name can hold.
-_UNWRITABLE = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+UNWRITABLE = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 
 
 def shown(value: Any) -> str:
@@ -86,7 +86,7 @@ def text(value: Any, name: str) -> str:
     """A non-empty string that can be written as UTF-8 on one line."""
     if not isinstance(value, str) or not value:
         raise RecordError(f"{name} is {shown(value)}, not a text")
-    if _UNWRITABLE.search(value):
+    if UNWRITABLE.search(value):
         raise RecordError(f"{name} {shown(value)} holds control characters")
     return value
 
