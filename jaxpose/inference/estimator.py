@@ -100,8 +100,9 @@ class PoseEstimator:
             picture = read_picture(source)
             return self._people(Frame("", picture.image), boxes, box_scores)
         frames, count = frames_of(source)
-        own = boxes_by_name(boxes, box_scores)
-        return (result for _, result in self.stream(with_boxes(frames, own), count))
+        if boxes is not None:
+            frames = with_boxes(frames, boxes_by_name(boxes, box_scores).get)
+        return (result for _, result in self.stream(frames, count))
 
     def stream(
         self,

@@ -29,6 +29,7 @@ class Frame(NamedTuple):
       note: what was done to the picture that its owner should know, such as having turned it.
       seconds: position in its video; 0 for a still.
       decode_seconds: time that reading and decoding took.
+      whole_input: the error is of a video, folder or pattern as a whole, not of one frame.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Frame(NamedTuple):
     note: str = ""
     seconds: float = 0.0
     decode_seconds: float = 0.0
+    whole_input: bool = False
 
 
 def checked_image(image: Any) -> np.ndarray:

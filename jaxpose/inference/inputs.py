@@ -32,6 +32,11 @@ class Inputs:
         self.sources = sources
         self.videos: dict[str, VideoReport] = {}
 
+    @property
+    def count(self) -> int:
+        """Number of inputs."""
+        return len(self.sources)
+
     def expected_frames(self) -> int:
         """Number of frames by the headers of the videos, for a progress bar."""
         return sum(frame_count(s.path) if s.is_video else 1 for s in self.sources)
@@ -57,6 +62,18 @@ class Camera:
     def __init__(self, number: int) -> None:
         self._number = number
         self.videos: dict[str, VideoReport] = {}
+
+    @property
+    def count(self) -> int:
+        """One input."""
+        return 1
+
+    def expected_frames(self) -> None:
+        """Nobody knows how many frames there will be."""
+
+    def known_frames(self) -> int:
+        """1, as if each frame were a picture of its own: no frame waits for a batch of others."""
+        return 1
 
     def __iter__(self) -> Iterator[Frame]:
         """Read the camera; frames that nobody had time for are as many as two."""
@@ -95,7 +112,7 @@ def _pictures(sources: Sequence[Source]) -> Iterator[Frame]:
 
 def _picture(source: Source) -> Frame:
     if source.error:
-        return Frame(source.name, None, error=source.error)
+        return Frame(source.name, None, error=source.error, whole_input=True)
     started = time.perf_counter()
     try:
         picture = read_picture(source.path)

@@ -1,6 +1,6 @@
 """Person boxes that somebody hands in instead of a detector's."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,21 +35,22 @@ def person_boxes(boxes_xyxy: Any, scores: Any = None) -> Boxes:
     return Boxes(boxes, given)
 
 
-def boxes_by_name(boxes: Any, scores: Any = None) -> dict[str, Boxes] | None:
-    """Own boxes of many frames: name -> [N, 4], and name -> [N] or None; None for None."""
-    if boxes is None:
-        return None
+def boxes_by_name(boxes: Any, scores: Any = None) -> dict[str, Boxes]:
+    """Own boxes of many frames: name -> [N, 4], and name -> [N] or None.
+
+    Raises:
+      ValueError: no mapping, or what `person_boxes` refuses.
+    """
     if not isinstance(boxes, Mapping):
         raise ValueError("boxes for many pictures are a mapping from a picture's name to [N, 4]")
     scored = scores or {}
     return {name: person_boxes(value, scored.get(name)) for name, value in boxes.items()}
 
 
-def with_boxes(frames: Iterable[Frame], own: Mapping[str, Boxes] | None) -> Iterator[Frame]:
-    """The frames with their own boxes; nobody is in a frame that `own` does not name.
-
-    A detector finds the boxes where `own` is None.
-    """
+def with_boxes(frames: Iterable[Frame], boxes_of: Callable[[str], Boxes | None]) -> Iterator[Frame]:
+    """The frames with their own boxes, told by name; nobody is in a frame without (None)."""
     nobody = person_boxes([])
     for frame in frames:
-        yield frame if own is None else frame._replace(boxes=own.get(frame.name, nobody))
+        if frame.image is not None:
+            frame = frame._replace(boxes=boxes_of(frame.name) or nobody)
+        yield frame

@@ -91,7 +91,7 @@ def read_video(source: str | Path | int, report: VideoReport) -> Iterator[Frame]
     try:
         capture = open_video(source)
     except DataError as error:
-        yield Frame(report.name, None, error=str(error))
+        yield Frame(report.name, None, error=str(error), whole_input=True)
         return
     try:
         report.rate = max(0.0, float(capture.get(cv2.CAP_PROP_FPS)))
@@ -102,7 +102,7 @@ def read_video(source: str | Path | int, report: VideoReport) -> Iterator[Frame]
     if not report.complete:
         share = f"only {report.read} of {report.expected or 'an unknown number of'} frames"
         text = f"{source}: {share} could be read; damaged or cut off"
-        yield Frame(report.name, None, error=text)
+        yield Frame(report.name, None, error=text, whole_input=True)
 
 
 def _frames(capture: cv2.VideoCapture, report: VideoReport) -> Iterator[Frame]:
