@@ -17,6 +17,7 @@ def warp(
     size: tuple[int, int],
     fill: ArrayLike = 0.0,
     max_level: int | None = None,
+    rows: jax.Array | None = None,
 ) -> jax.Array:
     """Bilinear warp; `cv2.warpAffine` with INTER_LINEAR, WARP_INVERSE_MAP and BORDER_CONSTANT.
 
@@ -26,21 +27,24 @@ def warp(
     Args:
       images: [B, H, W, C] uint8 or float. They are sampled as they are: uint8 images are never
         converted whole.
-      matrices: [B, 2, 3] output px -> input px.
+      matrices: [N, 2, 3] output px -> input px; N = B without `rows`.
       size: (h, w) of the output.
       fill: value outside the image, scalar or [C].
       max_level: static bound of the pyramid; 0 builds none. Default: what showing the whole image
         in the output takes. A stronger reduction than that needs a larger bound.
+      rows: int [N], the image that each output shows a part of, 0..B-1; no image is copied for it.
+        None: image i for output i.
 
     Returns:
-      [B, h, w, C] in the value range of `images`; float32, or float64 where an input is.
+      [N, h, w, C] in the value range of `images`; float32, or float64 where an input is.
     """
     _, height, width, _ = images.shape
     if max_level is None:
         max_level = default_max_level((height, width), size)
     level = _choose_level(matrices, max_level)
     x, y = _sample_positions(matrices, level, size, _float_type(images, matrices))
-    return _sample(images, x, y, level, max_level, fill).reshape(len(images), *size, -1)
+    samples = _sample(images, x, y, level, max_level, fill, rows)
+    return samples.reshape(len(matrices), *size, -1)
 
 
 def tap_coverage(
@@ -119,13 +123,15 @@ def _sample(
     level: jax.Array,
     max_level: int,
     fill: ArrayLike,
+    rows: jax.Array | None = None,
 ) -> jax.Array:
-    """Bilinear samples [B, N, C] at positions [B, N] in pixels of each example's level."""
+    """Bilinear samples [N, n, C] at positions [N, n] in pixels of each example's level."""
     levels = _pyramid(images, max_level)
     shapes = np.array([level.shape[1:3] for level in levels], np.int32)
     starts = np.cumsum([0, *shapes.prod(-1)[:-1]], dtype=np.int32)
     pixels = jnp.concatenate([_flat(level) for level in levels], 1) if max_level else _flat(images)
-    return _bilinear(pixels, x, y, jnp.take(shapes, level, 0), jnp.take(starts, level), fill)
+    shape, start = jnp.take(shapes, level, 0), jnp.take(starts, level)
+    return _bilinear(pixels, x, y, shape, start, fill, rows)
 
 
 def _flat(images: jax.Array) -> jax.Array:
@@ -183,8 +189,9 @@ def _bilinear(
     shape: jax.Array,
     start: jax.Array,
     fill: ArrayLike,
+    rows: jax.Array | None,
 ) -> jax.Array:
-    """Four weighted taps from flat pixels [B, N, C]; each image starts at `start` [B]."""
+    """Four weighted taps from flat pixels [B, n, C] of images `rows`, beginning at `start`."""
     height, width = shape[:, :1], shape[:, 1:]
     left, top = jnp.floor(x), jnp.floor(y)
     right_weight, lower_weight = x - left, y - top
@@ -196,12 +203,14 @@ def _bilinear(
             # Masking the weight instead of the taps halves the time on the CPU.
             weight = jnp.where(inside, row_weight * column_weight, 0)[..., None]
             index = jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)
-            tap = _gather(pixels, start[:, None] + index).astype(x.dtype)
+            tap = _gather(pixels, start[:, None] + index, rows).astype(x.dtype)
             out, covered = out + weight * tap, covered + weight
     return out + (1 - covered) * jnp.asarray(fill, x.dtype)
 
 
-def _gather(pixels: jax.Array, index: jax.Array) -> jax.Array:
+def _gather(pixels: jax.Array, index: jax.Array, rows: jax.Array | None) -> jax.Array:
     # Indices are clipped already; saying so saves XLA's own bounds check.
+    if rows is not None:
+        return pixels.at[rows[:, None], index].get(mode="promise_in_bounds")
     take = jax.vmap(lambda image, i: image.at[i].get(mode="promise_in_bounds"))
     return take(pixels, index)

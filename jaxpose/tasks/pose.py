@@ -6,7 +6,6 @@ here runs on the device inside jitted functions, on batches of fixed shape (see 
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,35 +14,34 @@ from ml_collections import ConfigDict
 
 from jaxpose.config import skeleton_of
 from jaxpose.evaluation.pose import PoseEvaluator
-from jaxpose.models.hourglass import StackedHourglass, initial_value
+from jaxpose.models.hourglass import initial_value
 from jaxpose.ops import affine, heatmaps, images
 from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.pose_pictures import input_sheet, prediction_sheet
+from jaxpose.tasks.pose_prediction import (
+    STRIDE,
+    crop_images,
+    network_options,
+    predict,
+    predict_images,
+)
 from jaxpose.tasks.task import Batch, Task
-
-STRIDE = 4  # network input px per heat-map px
 
 
 def pose_task(config: ConfigDict) -> Task:
     """The pose task of a config (see `jaxpose.config.pose_config` for its fields)."""
     skeleton = skeleton_of(config)
-    model = StackedHourglass(
-        num_joints=skeleton.size,
-        **{name: value for name, value in config.model.items() if name != "dtype"},
-        dtype=jnp.dtype(config.model.dtype),
-    )
-    size = (int(config.input_size[0]), int(config.input_size[1]))
-    mean = tuple(config.mean)
-    options: dict[str, Any] = {"size": size, "mean": mean, "flip_order": skeleton.flip_order}
-    test_time = options | {"model": model, "flip_test": bool(config.eval.flip_test)}
+    test_time = network_options(config) | {"flip_test": bool(config.eval.flip_test)}
+    view = {name: test_time[name] for name in ("size", "mean", "flip_order")}
+    size, mean = view["size"], view["mean"]
     return Task(
         name="pose",
         outputs=f"{skeleton.size} joints",
-        model=model,
+        model=test_time["model"],
         input_shape=(*size, 3),
         example=example(skeleton, canvas=int(config.canvas) or 2 * max(size)),
         initial_value=initial_value,
-        augment=partial(augment, options=config.augment.to_dict(), **options),
+        augment=partial(augment, options=config.augment.to_dict(), **view),
         loss=partial(
             loss,
             sigma=float(config.heatmap.sigma),
@@ -95,14 +93,6 @@ def random_crop(
     crop = affine.crop_matrix(batch["center"], scale, size, rotation)
     mirrored = affine.compose(affine.flip_matrix(size[1]).astype(dtype), crop)
     return jnp.where(flipped[:, None, None], mirrored, crop), flipped
-
-
-def crop_images(
-    batch: Batch, crop: jax.Array, size: tuple[int, int], fill: float = 0.0
-) -> jax.Array:
-    """Sample the crops [B, 2, 3] (source px -> crop px) from the canvases: float [B, h, w, 3]."""
-    to_canvas = affine.compose(batch["matrix"], affine.invert(crop))
-    return images.warp(batch["image"], to_canvas, size, fill) / 255
 
 
 def augment(
@@ -169,66 +159,3 @@ def masked_mse(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> ja
     """
     per_map = jnp.square(outputs - targets).mean((2, 3))
     return (per_map * weights).sum((1, 2)) / jnp.maximum(weights.sum(), 1)
-
-
-def predict_heatmaps(
-    variables: Mapping[str, Any],
-    inputs: jax.Array,
-    *,
-    model: StackedHourglass,
-    flip_order: np.ndarray,
-    flip_test: bool,
-) -> jax.Array:
-    """Heat maps of the last stack [B, h, w, K]; with `flip_test` the mean over both mirrorings."""
-    if not flip_test:
-        maps: jax.Array = model.apply(variables, inputs)  # type: ignore[assignment]
-        return maps[-1]
-    # One doubled batch: twice the work in one launch, instead of two half-empty ones.
-    both: jax.Array = model.apply(  # type: ignore[assignment]
-        variables, jnp.concatenate([inputs, inputs[:, :, ::-1]])
-    )
-    plain, mirrored = jnp.split(both[-1], 2)
-    return (plain + heatmaps.flip_heatmaps(mirrored, flip_order)) / 2
-
-
-def predict(
-    variables: Mapping[str, Any],
-    batch: Batch,
-    *,
-    model: StackedHourglass,
-    size: tuple[int, int],
-    mean: tuple[float, ...],
-    flip_order: np.ndarray,
-    flip_test: bool,
-) -> dict[str, jax.Array]:
-    """Joints of every person of a batch, in the crop that its centre and scale say.
-
-    Returns:
-      points float [B, K, 2] in source px; scores [B, K], the heat maps' peaks.
-    """
-    crop = affine.crop_matrix(batch["center"], batch["scale"], size, jnp.zeros_like(batch["scale"]))
-    inputs = crop_images(batch, crop, size) - jnp.asarray(mean, jnp.float32)
-    maps = predict_heatmaps(
-        variables, inputs, model=model, flip_order=flip_order, flip_test=flip_test
-    )
-    points, scores = heatmaps.decode_heatmaps(maps)
-    in_crop = heatmaps.heatmap_to_input(points, STRIDE)
-    return {"points": affine.transform_points(affine.invert(crop), in_crop), "scores": scores}
-
-
-def predict_images(
-    variables: Mapping[str, Any], images_uint8: jax.Array, **options: Any
-) -> dict[str, jax.Array]:
-    """Joints of one person an image, the crop being the whole image; [B, H, W, 3] uint8 RGB.
-
-    Returns:
-      points float [B, K, 2] in px of the given images; scores [B, K].
-    """
-    count, height, width = images_uint8.shape[:3]
-    batch = {
-        "image": images_uint8,
-        "matrix": jnp.tile(jnp.eye(2, 3), (count, 1, 1)),
-        "center": jnp.tile(jnp.array([width / 2, height / 2]), (count, 1)),
-        "scale": jnp.full((count,), max(height, width) / 200),
-    }
-    return predict(variables, batch, **options)

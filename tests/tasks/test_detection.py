@@ -11,8 +11,9 @@ from jaxpose.defaults import detection_config
 from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.ops.default_boxes import default_boxes
 from jaxpose.tasks import make_task
-from jaxpose.tasks.detection import loss, merge_others, predict
+from jaxpose.tasks.detection import loss
 from jaxpose.tasks.detection_augment import augment
+from jaxpose.tasks.detection_prediction import merge_others, predict
 from jaxpose.tasks.detection_targets import assign_targets
 
 ANCHORS = default_boxes(300, "voc")

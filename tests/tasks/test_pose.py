@@ -8,7 +8,7 @@ import pytest
 from jaxpose.defaults import pose_config
 from jaxpose.ops import affine
 from jaxpose.skeletons import POSETRACK17
-from jaxpose.tasks import pose
+from jaxpose.tasks import pose, pose_prediction
 from jaxpose.tasks.pose_pictures import input_sheet, prediction_sheet
 
 SIZE = (96, 128)
@@ -126,7 +126,7 @@ def test_predicted_points_come_back_in_source_pixels(flip_test):
     batch = dotted_batch(rows=4, seed=2)
     # With the flip test, the mirrored pass fills the other side's joint; make the joint central.
     order = np.arange(JOINTS)
-    found = pose.predict(
+    found = pose_prediction.predict(
         {},
         batch,
         model=Marks(),
@@ -143,16 +143,20 @@ def test_predicted_points_come_back_in_source_pixels(flip_test):
 
 def test_flip_test_is_symmetric():
     batch = dotted_batch(rows=2, seed=4)
-    maps = pose.predict_heatmaps(
+    maps = pose_prediction.predict_heatmaps(
         {},
-        pose.crop_images(batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE),
+        pose_prediction.crop_images(
+            batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE
+        ),
         model=Marks(),
         flip_order=np.arange(JOINTS),
         flip_test=True,
     )
-    plain = pose.predict_heatmaps(
+    plain = pose_prediction.predict_heatmaps(
         {},
-        pose.crop_images(batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE),
+        pose_prediction.crop_images(
+            batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE
+        ),
         model=Marks(),
         flip_order=np.arange(JOINTS),
         flip_test=False,
@@ -164,7 +168,7 @@ def test_flip_test_is_symmetric():
 def test_predict_images_takes_the_whole_image_as_the_crop():
     image = np.zeros((1, 120, 80, 3), np.uint8)
     image[0, 58:63, 28:33] = 255
-    found = pose.predict_images(
+    found = pose_prediction.predict_images(
         {},
         image,
         model=Marks(),

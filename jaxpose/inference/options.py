@@ -1,0 +1,66 @@
+"""What can be chosen when people are estimated, with the report's values as defaults."""
+
+from typing import NamedTuple
+
+import jax
+
+from jaxpose.errors import UsageError
+from jaxpose.inference.flow import BatchSizes
+from jaxpose.inference.joint_scores import JOINT_SCORES
+
+# A single picture's people; fuller batches pay on accelerators only.
+_PEOPLE_A_FRAME = 8
+
+
+class Options(NamedTuple):
+    """How people are estimated.
+
+    Attributes:
+      det_threshold: boxes scored lower are left out; 0.15 in the report's final entry.
+      nms_iou: boxes that overlap a better one by more are left out.
+      max_persons: the best so many of a frame; all without.
+      joint_score: how a joint is scored, see `joint_scores.JOINT_SCORES`.
+      keypoint_threshold: joints scored lower are neither written nor drawn. A `Person` has them.
+      oks_nms: poses whose OKS with a better one is larger are left out; none without.
+      batch_size: frames that the detector takes at once; 8, or 4 on a CPU, without.
+      pose_batch_size: people that the pose network takes at once; 32, or 8 on a CPU, without: a
+        CPU is not faster with more, and a run's last batch is padded.
+      flip_test: average the heat maps of both mirrorings, at twice the time.
+    """
+
+    det_threshold: float = 0.15
+    nms_iou: float = 0.45
+    max_persons: int | None = None
+    joint_score: str = "peak_times_box"
+    keypoint_threshold: float = 0.0
+    oks_nms: float | None = None
+    batch_size: int | None = None
+    pose_batch_size: int | None = None
+    flip_test: bool = True
+
+
+def checked(options: Options) -> Options:
+    """The options; UsageError for one that is out of range."""
+    for name in ("det_threshold", "nms_iou", "oks_nms"):
+        value = getattr(options, name)
+        if value is not None and not 0 <= value <= 1:
+            raise UsageError(f"{name} is {value}; it must be from 0 to 1")
+    for name in ("max_persons", "batch_size", "pose_batch_size"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is {value}; it must be 1 or more")
+    if options.joint_score not in JOINT_SCORES:
+        known = ", ".join(JOINT_SCORES)
+        raise UsageError(f"joint_score is {options.joint_score!r}; there are {known}")
+    return options
+
+
+def batch_sizes(options: Options, frames: int | None) -> BatchSizes:
+    """Sizes of the batches for a run over so many frames; None: many."""
+    slow = jax.default_backend() == "cpu"
+    largest = options.batch_size or (4 if slow else 8)
+    people = options.pose_batch_size or (8 if slow else 32)
+    if frames is None:
+        return BatchSizes(largest, people)
+    wanted = max(1, min(largest, frames))
+    return BatchSizes(wanted, min(people, _PEOPLE_A_FRAME * wanted))

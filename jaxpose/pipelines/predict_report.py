@@ -1,0 +1,96 @@
+"""What a run of `predict` tells at its end: figures, notes, rows of failed inputs."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from jaxpose.inference.frames import Frame
+from jaxpose.inference.people import FrameResult
+from jaxpose.inference.video import VideoReport
+
+_EXAMPLES = 3
+
+
+class Tally:
+    """Counts frames, people, failures and times.
+
+    Attributes:
+      errors: one text for every input that failed.
+      seconds: stage -> time in which it was busy; for decoding summed over its threads.
+    """
+
+    def __init__(self) -> None:
+        self.frames = self.people = 0
+        self.errors: list[str] = []
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._noted: dict[str, list[str]] = defaultdict(list)
+        self._began = time.perf_counter()
+        self._first = 0.0
+
+    def add(self, frame: Frame, result: FrameResult) -> None:
+        """Count a frame or failed input; lost frames of a video fail with the video alone."""
+        if result.error:
+            if not result.video:
+                self.errors.append(result.error)
+            return
+        self._first = self._first or time.perf_counter() - self._began
+        self.frames += 1
+        self.people += len(result.people)
+        self.seconds["decode"] += frame.decode_seconds
+        for note in filter(None, frame.note.split("; ")):
+            self._noted[note].append(frame.name)
+
+    def notes(self) -> list[str]:
+        """What was done to which pictures."""
+        lines = []
+        for note, names in self._noted.items():
+            more = ", ..." if len(names) > _EXAMPLES else ""
+            count = f"{len(names)} frame{'s' * (len(names) > 1)}"
+            lines.append(f"{count} {note}: {', '.join(names[:_EXAMPLES])}{more}")
+        return lines
+
+    def speed(self, drawn: int) -> str:
+        """The line of frames a second; each stage as if it ran alone, without compilation."""
+        took = time.perf_counter() - self._began
+        counts = {"decode": self.frames, "detect": self.frames, "pose": self.frames, "draw": drawn}
+        alone = [
+            f"{stage} {count / self.seconds[stage]:.3g}"
+            for stage, count in counts.items()
+            if count and self.seconds.get(stage)
+        ]
+        return (
+            f"{self.frames} frames, {self.people} people in {took:.1f} s: "
+            f"{self.frames / took:.3g} frames/s (each stage alone: {', '.join(alone) or 'none'}; "
+            f"first result after {self._first:.1f} s)"
+        )
+
+    def document(self, videos: Mapping[str, VideoReport], **more: Any) -> dict[str, Any]:
+        """Everything, for JSON."""
+        return {
+            "frames": self.frames,
+            "people": self.people,
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "videos": [
+                {
+                    "name": video.name,
+                    "frames_per_second": video.rate,
+                    "frames_expected": video.expected,
+                    "frames_read": video.read,
+                    "frames_failed": video.failed,
+                }
+                for video in videos.values()
+            ],
+            "errors": self.errors,
+            "notes": self.notes(),
+            **more,
+        }
+
+
+def video_lines(videos: Mapping[str, VideoReport]) -> list[str]:
+    """How much of each video was read."""
+    return [
+        f"{video.name}: {video.read} of {video.expected or '?'} frames read, "
+        f"{video.failed} failed, {video.rate:.4g} frames/s"
+        for video in videos.values()
+    ]

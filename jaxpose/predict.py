@@ -1,0 +1,58 @@
+"""People in pictures and videos: `python -m jaxpose.predict INPUT... --detector=DIR --pose=DIR`.
+
+INPUT is a picture (JPEG, PNG), a video, a folder of them, or a pattern such as 'photos/*.jpg'.
+"""
+
+from absl import flags
+
+from jaxpose.errors import run_main
+
+_DETECTOR = flags.DEFINE_string("detector", None, "Checkpoint of the person detector.")
+_POSE = flags.DEFINE_string("pose", None, "Checkpoint of the pose network.")
+_BOXES = flags.DEFINE_string("boxes", None, "JSON of person boxes, instead of a detector.")
+_WEBCAM = flags.DEFINE_integer("webcam", None, "Number of a camera, instead of inputs.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", "predictions", "Folder of all that is written.")
+_FORMAT = flags.DEFINE_list("format", "coco", "coco, openpose, posetrack17, posetrack18.")
+_SAVE_IMAGES = flags.DEFINE_bool("save_images", False, "Draw on pictures and video frames.")
+_SAVE_VIDEO = flags.DEFINE_bool("save_video", False, "Draw on videos.")
+_OPTIONS = {
+    "det_threshold": flags.DEFINE_float("det_threshold", 0.15, "Least score of a person box."),
+    "nms_iou": flags.DEFINE_float("nms_iou", 0.45, "Boxes overlap better ones no more than this."),
+    "max_persons": flags.DEFINE_integer("max_persons", None, "The best so many of a frame."),
+    "joint_score": flags.DEFINE_enum(
+        "joint_score", "peak_times_box", ["peak_times_box", "peak", "box"], "Score of a joint."
+    ),
+    "keypoint_threshold": flags.DEFINE_float(
+        "keypoint_threshold", 0.0, "Joints scored lower are neither written nor drawn."
+    ),
+    "oks_nms": flags.DEFINE_float("oks_nms", None, "Poses resemble better ones no more than this."),
+    "batch_size": flags.DEFINE_integer("batch_size", None, "Frames a batch; 8, or 4 on a CPU."),
+    "pose_batch_size": flags.DEFINE_integer(
+        "pose_batch_size", None, "People a batch; 32, or 8 on a CPU."
+    ),
+    "flip_test": flags.DEFINE_bool(
+        "flip_test", True, "Average both mirrorings, in twice the time."
+    ),
+}
+
+
+def main(argv: list[str]) -> None:
+    """Flags -> one call."""
+    from jaxpose.pipelines.predict import predict
+
+    predict(
+        argv[1:],
+        detector=_DETECTOR.value,
+        pose=_POSE.value,
+        boxes=_BOXES.value,
+        webcam=_WEBCAM.value,
+        output_dir=_OUTPUT_DIR.value,
+        formats=_FORMAT.value,
+        save_images=_SAVE_IMAGES.value,
+        save_video=_SAVE_VIDEO.value,
+        **{name: flag.value for name, flag in _OPTIONS.items()},
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)
