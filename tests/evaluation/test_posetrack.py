@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +171,12 @@ def test_tables(poseval_files):
     assert lines[1].split() == ["AP"] + [f"{value:.1f}" for value in values]
     assert [line.split()[0] for line in lines[2:4]] == ["precision", "recall"]
     assert lines[4] == "46 annotated and 48 predicted people in 19 labelled frames"
+
+
+@pytest.mark.skipif("JAXPOSE_SAMPLES" not in os.environ, reason="needs the sample data")
+def test_real_ground_truth_as_predictions():
+    """Three frames of PoseTrack18's validation set with their hand-drawn ignore regions."""
+    folder = Path(os.environ["JAXPOSE_SAMPLES"]) / "posetrack18" / "annotations" / "val"
+    found = evaluate(folder, folder)
+    assert [found[column] for column in COLUMNS] == [100.0] * 8
+    assert found["frames_evaluated"] == 3 and 10 <= found["gt_persons"] <= 14
