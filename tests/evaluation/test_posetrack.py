@@ -117,7 +117,8 @@ def test_unlabelled_frames_cost_nothing_and_empty_people_do():
     evaluator = scored(good)
     assert evaluator.add(frame(), wrong) is None
     assert evaluator.result()["ap"][0] == 100 and evaluator.result()["frames_evaluated"] == 1
-    match = evaluator.add(frame(person({})), wrong)
+    # As in poseval the flag says nothing: people do, even one without joints.
+    match = evaluator.add(frame(person({}), is_labeled=False), wrong)
     assert match.predicted[0, 0] and not match.correct.any() and match.assigned.tolist() == [-1]
     result = evaluator.result()
     assert result["ap"][0] == 50 and result["frames_evaluated"] == 2 and result["gt_persons"] == 1
