@@ -25,7 +25,7 @@ from jaxpose.pipelines.system_protocol import (
     system_protocol,
 )
 from jaxpose.pipelines.system_speed import Speed
-from jaxpose.pipelines.system_split import FOLDERS, Split, decoded_frames, read_split
+from jaxpose.pipelines.system_split import DATASETS, FOLDERS, Split, decoded_frames, read_split
 from jaxpose.pipelines.system_submission import (
     ScoredFrame,
     replaced_folder,
@@ -75,7 +75,7 @@ def evaluate_system(
         or damaged, or predictions cannot be written. CheckpointError: no intact checkpoint.
     """
     chosen = checked(Options(**options))
-    _check(split, boxes, detector)
+    _check(dataset, split, boxes, detector)
     data = read_split(frames, dataset, split)
     network = restore(pose)
     estimator = PoseEstimator(None, network, chosen)  # refuses another task before anything runs
@@ -91,7 +91,7 @@ def evaluate_system(
         data, slots, boxes, network_block(pose, network), chosen,
         chosen_boxes.detector, chosen_boxes.protocol,
     )  # fmt: skip
-    for line in filter(None, [*data.notes, chosen_boxes.note, slots.note(absent="not written")]):
+    for line in filter(None, [*data.notes, chosen_boxes.note, _joints_note(slots)]):
         print(line)
     with replaced_folder(folder / PREDICTIONS) as staging:
         speed = _estimate(staging, data, estimator, chosen_boxes, slots)
@@ -108,10 +108,16 @@ def evaluate_system(
     return report
 
 
-def _check(split: str, boxes: str, detector: str | None) -> None:
-    for name, value, known in (("split", split, FOLDERS), ("boxes", boxes, BOX_SOURCES)):
+def _joints_note(slots: JointSlots) -> str:
+    """Joints without a slot and slots without a joint; ears are in PoseTrack18's files only."""
+    return slots.note(absent="not written", without=("left_ear", "right_ear"))
+
+
+def _check(dataset: str | None, split: str, boxes: str, detector: str | None) -> None:
+    choices = (("dataset", dataset, (None, *DATASETS)), ("split", split, FOLDERS))
+    for name, value, known in (*choices, ("boxes", boxes, BOX_SOURCES)):
         if value not in known:
-            raise UsageError(f"--{name}={value}: choose one of {', '.join(known)}")
+            raise UsageError(f"--{name}={value}: choose one of {', '.join(filter(None, known))}")
     if boxes == "detector" and detector is None:
         raise UsageError("--detector=PATH of a checkpoint is missing; or give --boxes=ground_truth")
 
