@@ -27,7 +27,7 @@ def frames_of(images, boxes=None):
 
 def test_a_hundred_sizes_compile_eight_programs(networks, picture):
     estimator = PoseEstimator.restore(networks["detection"], networks["pose"], max_persons=2)
-    sizes = (2000 * 0.01 ** np.random.default_rng(0).random((100, 2))).astype(int)
+    sizes = (20 + 1980 * np.random.default_rng(0).random((100, 2)) ** 10).astype(int)
     images = (picture(*size) for size in sizes.tolist())
     COMPILATIONS.clear()
     results = list(estimator(images))
