@@ -103,10 +103,10 @@ def test_the_protocol_tells_where_the_scores_are_from(run, shared):
     assert annotated["data_digest"] == protocol["data_digest"]
 
 
-def test_kept_boxes_give_what_the_estimator_finds(run, out, system_networks, drawn_videos):
+def test_kept_boxes_give_what_the_estimator_finds(run, out, shared, system_networks, drawn_videos):
     """Two passes, with a file between them, and one pass over the same frames."""
     options = {"max_persons": 2, "det_threshold": 0.01, "flip_test": False}
-    run(**options)
+    run(**options, **shared)
     found = [
         f for file in sorted((out / "predictions").iterdir()) for f in read_posetrack(file).frames
     ]
@@ -125,11 +125,14 @@ def test_a_pose_sweep_does_not_detect_again(run, out, system_networks, capsys):
     first = run()
     assert "detecting people: there is no" in capsys.readouterr().out
     kept = (out / "detections.json").read_bytes()
-    again = run()
+    again = run(output_dir=str(out) + "_2", detections=str(out / "detections.json"))
     assert "nothing detected again" in capsys.readouterr().out
     assert first["speed"]["detection_seconds"]["total"] > 0
     assert again["speed"]["detection_seconds"] is None
     assert first | {"speed": None} == again | {"speed": None}
+    assert sorted(p.name for p in Path(f"{out}_2").iterdir()) == [
+        "predictions", "report.html", "scores.json",
+    ]  # fmt: skip
     run(pose=system_networks["other_pose"], det_threshold=0.4, keypoint_threshold=0.1, oks_nms=0.5)
     assert "nothing detected again" in capsys.readouterr().out
     assert (out / "detections.json").read_bytes() == kept
@@ -139,15 +142,13 @@ def test_a_pose_sweep_does_not_detect_again(run, out, system_networks, capsys):
     assert other["protocol"]["detector"] != first["protocol"]["detector"]
 
 
-def test_detections_may_be_shared_between_output_folders(run, out, shared, tmp_path, capsys):
-    run(**shared)
-    run(**shared, output_dir=str(tmp_path / "second"))
-    assert f"taken from {shared['detections']}; nothing" in capsys.readouterr().out
-    assert not (out / "detections.json").exists() and Path(shared["detections"]).exists()
-    with pytest.raises(UsageError, match=r"scores\.json: cannot be made"):
-        run(detections=str(out / "scores.json" / "boxes.json"))
+def test_detections_that_cannot_be_written_are_refused_before_the_work(run, out, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="file: cannot be made"):
+        run(detections=str(tmp_path / "file" / "boxes.json"))
     with pytest.raises(UsageError, match="no file can be written there"):
-        run(detections=str(out))
+        run(detections=str(tmp_path))
+    assert not list(out.iterdir())
 
 
 @pytest.fixture
