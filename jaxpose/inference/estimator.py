@@ -40,9 +40,9 @@ class PoseEstimator:
 
     def __init__(self, detector: Restored | None, pose: Restored, options: Options) -> None:
         self.options = checked(options)
+        self._pose = pose_functions(pose, options.flip_test)
         self.skeleton = skeleton_of(pose.config)
         self.digests = {"pose": pose.digest} | ({"detector": detector.digest} if detector else {})
-        self._pose = pose_functions(pose, options.flip_test)
         self._detector = detector and detector_functions(
             detector, options.det_threshold, options.nms_iou
         )
