@@ -1,0 +1,167 @@
+"""The commands that make what a table lacks, in order: records, trained networks, scores."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxpose.data.manifest import FILE_NAME, record_folder
+from jaxpose.data.requirements import REQUIREMENTS
+from jaxpose.pipelines.missing import build_words
+from jaxpose.pipelines.record_sets import RECORDS
+from jaxpose.pipelines.report_tables import DATA_SET, Network, Row, Table
+from jaxpose.pipelines.table_print import Filled
+from jaxpose.pipelines.table_runs import Run, runs_of
+
+# Shell variables that stand for folders and files which only the user knows.
+VARIABLES = {
+    "posetrack17": "$POSETRACK17",
+    "mpii": "$MPII",
+    "coco_detection": "$COCO",
+    "voc": "$VOC",
+}
+WEIGHTS = "$VGG16"
+_VARIABLE = re.compile(r"\$[A-Z0-9]+$")
+_WEIGHTS_ARE = "ImageNet weights of VGG16: torchvision's vgg16-397923af.pth or vgg16_reducedfc.pth"
+
+
+class Places(NamedTuple):
+    """Where things lie, and how networks are trained there.
+
+    Attributes:
+      runs: folder of the training runs; scores of whole systems go to its `tables`.
+      data_dir: folder of built records; `given_data_dir` is what commands say, '' for the default.
+      sources: folder of each data set's original files, or one of `VARIABLES`.
+      base_weights: file of ImageNet weights, `WEIGHTS`, or '' to train without.
+      build: further words of the commands that build records.
+      train: further words of those that train, by task.
+    """
+
+    runs: Path
+    data_dir: Path
+    given_data_dir: str
+    sources: Mapping[str, str]
+    base_weights: str = WEIGHTS
+    build: tuple[str, ...] = ()
+    train: Mapping[str, tuple[str, ...]] = {}
+
+
+class Command(NamedTuple):
+    """A command: its words after `python`, and the tables that need it."""
+
+    words: tuple[str, ...]
+    tables: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        """As one types it into a shell."""
+        return " ".join(["python", *map(_quoted, self.words)])
+
+
+def _quoted(word: str) -> str:
+    found = _VARIABLE.search(word)
+    return f'{word[: found.start()]}"{found[0]}"' if found else shlex.quote(word)
+
+
+def commands_for(tables: Sequence[Filled], places: Places, runs: Sequence[Run]) -> list[Command]:
+    """What fills the rows that are not filled, each command once: builds, trainings, scores.
+
+    Tables 6 and 7 need files of an OpenPose run, which no command of this project makes.
+    """
+    needed: dict[tuple[str, ...], set[int]] = {}
+    for stage in (_builds, _trainings, _scorings):
+        for filled in tables:
+            for row, cell in zip(filled.table.rows, filled.cells, strict=True):
+                if cell.source is None and row.detector is not None:
+                    for words in stage(filled.table, row, places, runs):
+                        needed.setdefault(words, set()).add(filled.table.number)
+    return [Command(words, tuple(sorted(numbers))) for words, numbers in needed.items()]
+
+
+def variable_lines(commands: Sequence[Command]) -> list[str]:
+    """What must be known before the commands run: a line for each variable in them."""
+    words = [word for command in commands for word in command.words]
+    used = {match[0] for word in words if (match := _VARIABLE.search(word))}
+    lines = []
+    for name, variable in VARIABLES.items():
+        if variable in used:
+            need = REQUIREMENTS[name]
+            tree = need.tree.replace("\n", "; ")
+            lines.append(f"export {variable[1:]}=FOLDER  # {need.where} ({need.homepage}): {tree}")
+    if WEIGHTS in used:
+        lines.append(f"export {WEIGHTS[1:]}=FILE  # {_WEIGHTS_ARE}")
+    return lines
+
+
+def folder_of(network: Network, places: Places, runs: Sequence[Run]) -> Path:
+    """Workdir of a network: that of the run that is it, else where it will be trained."""
+    own = runs_of(network, runs)
+    named = [run.folder for run in own if run.folder.name == network.run]
+    return next(iter([*named, *(run.folder for run in own)]), places.runs / network.run)
+
+
+def system_folder(table: Table, places: Places) -> Path:
+    """Where a table's predictions and scores go."""
+    return places.runs / "tables" / f"table{table.number:02d}"
+
+
+def _untrained(row: Row, runs: Sequence[Run]) -> list[Network]:
+    networks = [network for network in (row.detector, row.pose) if network is not None]
+    return [n for n in networks if not any(run.finished for run in runs_of(n, runs))]
+
+
+def _builds(
+    table: Table, row: Row, places: Places, runs: Sequence[Run]
+) -> Iterator[tuple[str, ...]]:
+    wanted = [
+        (name, RECORDS[network.task])
+        for network in _untrained(row, runs)
+        for name in network.facts["data.train"]  # each config is scored on one of them
+    ]
+    if row.pose is None:
+        wanted.append((DATA_SET, RECORDS["detection"]))
+    for name, kind in wanted:
+        if not (record_folder(places.data_dir, name, kind) / FILE_NAME).is_file():
+            words = build_words(name, places.given_data_dir, "records", kind, places.sources[name])
+            yield (*(w for w in words[1:] if w != "--data_dir="), *places.build)
+
+
+def _trainings(
+    table: Table, row: Row, places: Places, runs: Sequence[Run]
+) -> Iterator[tuple[str, ...]]:
+    for network in _untrained(row, runs):
+        words = ["-m", "jaxpose.train", f"--config={network.config}"]
+        words.append(f"--workdir={folder_of(network, places, runs)}")
+        if places.given_data_dir:
+            words.append(f"--config.data_dir={places.given_data_dir}")
+        if network.task == "detection" and places.base_weights:
+            words.append(f"--config.model.base_weights={places.base_weights}")
+        yield (*words, *places.train.get(network.task, ()))
+
+
+def _scorings(
+    table: Table, row: Row, places: Places, runs: Sequence[Run]
+) -> Iterator[tuple[str, ...]]:
+    assert row.detector is not None
+    detector = folder_of(row.detector, places, runs)
+    words = ["-m", "jaxpose.evaluate"]
+    if row.pose is None:
+        at = [f"{other.threshold:g}" for other in table.rows if other.detector is row.detector]
+        words += [f"--workdir={detector}", f"--dataset={DATA_SET}", "--split=validation"]
+        words.append(f"--score_thresholds={','.join(at)}")
+        words += [f"--data_dir={places.given_data_dir}"] * bool(places.given_data_dir)
+    else:
+        kept = places.runs / "tables" / f"{detector.name}_{table.split}.json"
+        words += [
+            f"--detector={detector}",
+            f"--pose={folder_of(row.pose, places, runs)}",
+            f"--frames={places.sources[DATA_SET]}",
+            f"--dataset={DATA_SET}",
+            f"--split={table.split}",
+            "--boxes=detector",
+            f"--det_threshold={row.threshold:g}",
+            f"--detections={kept}",
+            f"--output_dir={system_folder(table, places)}",
+        ]
+    yield tuple(words)
