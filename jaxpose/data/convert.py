@@ -58,7 +58,7 @@ def convert_frame(job: FrameJob, plan: Plan) -> tuple[list[Record], Problems]:
     """Records of one frame and what was refused of it."""
     try:
         image = read_image(job.path)
-        _check_size(job.frame, image)
+        check_size(job.frame, image)
     except DataError as error:
         return [], [(job.frame.image_id, str(error))]
     labels = frame_labels(job.frame, plan.dataset, (image.shape[1], image.shape[0]))
@@ -70,7 +70,8 @@ def convert_frame(job: FrameJob, plan: Plan) -> tuple[list[Record], Problems]:
     return _person_records(job.frame, image, labels, plan)
 
 
-def _check_size(frame: Frame, image: np.ndarray) -> None:
+def check_size(frame: Frame, image: np.ndarray) -> None:
+    """Raise DataError unless the image has the size that its annotation says, if it says one."""
     size = (image.shape[1], image.shape[0])
     said = (frame.width or size[0], frame.height or size[1])
     if said != size:

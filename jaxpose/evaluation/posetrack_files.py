@@ -55,10 +55,21 @@ def read_pairs(truth_file: Path, found_file: Path) -> list[tuple[Frame, Frame]]:
     """The frames of one video, annotated and predicted, paired by their position.
 
     Raises:
-      DataError: a file is damaged, the numbers of frames differ, the same frames come in another
-        order, or a predicted person has no track_id, one that is 10,000 or more or that of another.
+      DataError: a file is damaged, or what `pair_frames` refuses.
     """
     truth, found = (read_posetrack(file).frames for file in (truth_file, found_file))
+    return pair_frames(truth, found, truth_file, found_file)
+
+
+def pair_frames(
+    truth: Sequence[Frame], found: Sequence[Frame], truth_file: Path, found_file: Path
+) -> list[tuple[Frame, Frame]]:
+    """Like `read_pairs`, of frames that were read from these files.
+
+    Raises:
+      DataError: the numbers of frames differ, the same frames come in another order, or a predicted
+        person has no track_id, one that is 10,000 or more or that of another.
+    """
     if len(truth) != len(found):
         raise DataError(
             f"{found_file}: {len(found)} frames, but {len(truth)} in {truth_file}; every frame "

@@ -8,7 +8,7 @@ import numpy as np
 from jaxpose.skeletons import POSETRACK17
 
 # Joints that the columns of PoseTrack's tables average.
-_PARTS = {
+PARTS = {
     "Head": ("head_top", "head_bottom", "nose"),
     "Shou": ("right_shoulder", "left_shoulder"),
     "Elb": ("right_elbow", "left_elbow"),
@@ -17,7 +17,7 @@ _PARTS = {
     "Knee": ("right_knee", "left_knee"),
     "Ankl": ("right_ankle", "left_ankle"),
 }
-COLUMNS = (*_PARTS, "Total")
+COLUMNS = (*PARTS, "Total")
 _MEASURES = ("ap", "precision", "recall")
 
 
@@ -28,7 +28,7 @@ def columns(values: np.ndarray) -> dict[str, float]:
     that are not (nan if all are): Head enters it with three joints, the others with two.
     """
     index = POSETRACK17.joints.index
-    table = {name: float(values[list(map(index, j))].mean()) for name, j in _PARTS.items()}
+    table = {name: float(values[list(map(index, j))].mean()) for name, j in PARTS.items()}
     known = values[~np.isnan(values)]
     return table | {"Total": float(known.mean()) if known.size else float("nan")}
 

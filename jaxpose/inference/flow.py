@@ -35,21 +35,22 @@ class Flow:
     """Takes frames and hands them out again with boxes and joints.
 
     Args:
-      select: (boxes of a frame, whether they are the detector's) -> those that go on.
+      pose: None where boxes are all that is wanted.
+      select: boxes of a frame -> those that go on.
       keep_images: whether frames keep their pixels to the end, to be drawn on.
     """
 
     def __init__(
         self,
         detector: DetectorFunctions | None,
-        pose: PoseFunctions,
+        pose: PoseFunctions | None,
         sizes: BatchSizes,
         select: Callable[[Boxes], Boxes],
         clock: DeviceClock,
         keep_images: bool = False,
     ) -> None:
         self._sizes, self._select, self._keep_images = sizes, select, keep_images
-        self._pose = PoseStage(pose, sizes.people, clock)
+        self._pose = pose and PoseStage(pose, sizes.people, clock)
         self._detector = detector and DetectorStage(detector, sizes.frames, clock, self._found)
         self._open: dict[int, _Open] = {}
         self._order: deque[Pending] = deque()
@@ -122,14 +123,19 @@ class Flow:
         for frame in frames:
             assert frame.boxes is not None
             frame.boxes = self._select(frame.boxes)
-        self._pose.add(frames)
+        if self._pose is not None:
+            self._pose.add(frames)
+            return
+        for frame in frames:
+            frame.missing, frame.sheet = 0, None
 
     def _flush(self) -> None:
         for side in sorted(self._open):
             self._send(side)
         if self._detector is not None:
             self._detector.flush()
-        self._pose.flush()
+        if self._pose is not None:
+            self._pose.flush()
 
 
 def _joined(*notes: str) -> str:

@@ -1,0 +1,98 @@
+"""Where the scores of a system come from: networks, data, options, software and machine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from etils import epath
+
+import jaxpose
+from jaxpose.inference.joint_slots import JointSlots
+from jaxpose.inference.options import Options
+from jaxpose.inference.restore import Restored
+from jaxpose.pipelines.system_split import Split
+from jaxpose.training.saved_steps import absolute
+
+MEASURE = "poseval AP, a joint matches within 0.5 head sizes, percent"
+BOX_SOURCES = ("detector", "ground_truth")
+
+
+def run_folder(path: str | Path) -> epath.Path:
+    """The training run's folder that a checkpoint's path leads to; a single file's own folder."""
+    given = absolute(path)
+    if given.is_file():
+        return given.parent
+    folders = (given, given.parent, given.parent.parent)
+    return next((folder for folder in folders if (folder / "config.json").exists()), given)
+
+
+def run_name(path: str | Path) -> str:
+    """Name of the run that a checkpoint is of: its folder's, or that of a single file."""
+    given = absolute(path)
+    return given.stem if given.is_file() else run_folder(path).name
+
+
+def network_block(path: str | Path, restored: Restored) -> dict[str, Any]:
+    """A network: its run, task, step, checkpoint digest, training data and input size."""
+    config = restored.config
+    return {
+        "run": run_name(path),
+        "task": config.task,
+        "step": restored.step,
+        "checkpoint_digest": restored.digest,
+        "trained_on": list(config.data.train),
+        "input_size": list(config.input_size),
+    }
+
+
+def machine() -> dict[str, str]:
+    """Versions and device, for the protocol."""
+    return {
+        "jaxpose": jaxpose.__version__,
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def system_protocol(
+    split: Split,
+    slots: JointSlots,
+    boxes: str,
+    pose: Mapping[str, Any],
+    options: Options,
+    detector: Mapping[str, Any] | None,
+    detections: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything that a comparison of PoseTrack scores must agree on.
+
+    Args:
+      slots: from the joints of the pose network to those of the result files.
+      boxes: of `BOX_SOURCES`.
+      pose: `network_block` of the pose network.
+      options: that people were estimated with.
+      detector: its `network_block`; None with boxes of the ground truth.
+      detections: protocol of the detector's boxes; empty likewise.
+    """
+    shared = int((slots.index >= 0).sum())
+    of_detector = {"det_threshold": options.det_threshold, "nms_iou": options.nms_iou}
+    return {
+        "kind": "system",
+        "measure": MEASURE,
+        "data_set": split.dataset,
+        "split": split.name,
+        "data_digest": split.digest,
+        "boxes": boxes,
+        "detector": detector and dict(detector),
+        "pose": dict(pose),
+        **(of_detector if detector else dict.fromkeys(of_detector)),
+        "max_persons": options.max_persons,
+        "joint_score": options.joint_score,
+        "keypoint_threshold": options.keypoint_threshold,
+        "oks_nms": options.oks_nms,
+        "flip_test": options.flip_test,
+        "joints": f"{shared} common (network {len(slots.joint_names)}, "
+        f"data set {slots.target.size})",
+        **machine(),
+        "detected_with": detector and {name: detections.get(name) for name in machine()},
+    }
