@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from jaxpose.annotations.coco import write_coco_detection
-from jaxpose.annotations.people import keypoint_extent
 from jaxpose.annotations.schema import AnnotationSet, Frame, Person
 from jaxpose.annotations.synthetic import DEFAULT_SIZE, SPLITS, STILLS_EVERY, draw_dataset
 from jaxpose.annotations.synthetic_files import write_jpeg
@@ -48,7 +47,7 @@ def write_coco_boxes(
             name = f"{frame.image_id}.jpg"
             write_jpeg(root / "images" / name, image)
             # COCO marks regions full of people as one crowd.
-            frames.append(_with_boxes(frame, name, unannotated={"iscrowd": True}))
+            frames.append(_with_boxes(frame, name, crowds=True))
         found = AnnotationSet(NO_JOINTS, tuple(frames))
         write_coco_detection(root / "annotations" / f"instances_{split}.json", found)
         count += len(frames)
@@ -74,7 +73,7 @@ def write_voc_boxes(
             count += 1
             name = f"VOC2007/JPEGImages/{count:06d}.jpg"
             write_jpeg(root / name, image)
-            frames.append(_with_boxes(frame, name, unannotated={"difficult": True}))
+            frames.append(_with_boxes(frame, name, crowds=False))
         lists[_VOC_LISTS[split]] = AnnotationSet(NO_JOINTS, tuple(frames), classes=CLASSES)
     write_voc(root, lists)
     return count
@@ -89,23 +88,16 @@ def _stills(
         yield split, [still for stills in kept for still in stills if still[1].persons]
 
 
-def _with_boxes(frame: Frame, name: str, unannotated: dict[str, bool]) -> Frame:
-    """The frame as a still with boxes inside the image; ignore regions become marked people."""
+def _with_boxes(frame: Frame, name: str, *, crowds: bool) -> Frame:
+    """The frame as a still of boxes inside the image; ignore regions become crowds or difficult."""
     assert frame.width is not None and frame.height is not None
     limits = np.array([frame.width, frame.height] * 2, np.float64)
     people = [Person(_NO_KEYPOINTS, _clipped(person.box_xyxy, limits)) for person in frame.persons]
     for polygon in frame.ignore_polygons:
-        corners = np.column_stack([polygon, np.ones(len(polygon))])
-        marked = Person(_NO_KEYPOINTS, _clipped(keypoint_extent(corners), limits))
-        people.append(replace(marked, **unannotated))
-    return replace(
-        frame,
-        filename=name,
-        video_id="",
-        frame_index=-1,
-        persons=tuple(people),
-        ignore_polygons=(),
-    )
+        box = _clipped(np.concatenate([polygon.min(0), polygon.max(0)]), limits)
+        people.append(Person(_NO_KEYPOINTS, box, iscrowd=crowds, difficult=not crowds))
+    still = replace(frame, video_id="", frame_index=-1, ignore_polygons=())
+    return replace(still, filename=name, persons=tuple(people))
 
 
 def _clipped(box: np.ndarray | None, limits: np.ndarray) -> np.ndarray:

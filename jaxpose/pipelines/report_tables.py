@@ -73,47 +73,46 @@ class Table(NamedTuple):
         return tuple(self.rows[0].published)
 
 
-def _ssd(name: str, title: str, train: tuple[str, ...], variant: str = "", **more: Any) -> Network:
+def _ssd(
+    name: str,
+    title: str,
+    train: tuple[str, ...],
+    variant: str = "",
+    side: int = 300,
+    overlap: float = 0.5,
+) -> Network:
     facts = {
         "data.train": train,
-        "input_size": (300, 300),
-        "matching.overlap_threshold": 0.5,
+        "input_size": (side, side),
+        "matching.overlap_threshold": overlap,
         "model.width": 1.0,
     }
     config = f"configs/{name}.py" + f":{variant}" * bool(variant)
     run = "_".join(filter(None, (name, variant.replace("=", ""))))
-    return Network(run, config, title, "detection", facts | more)
+    return Network(run, config, f"SSD{side} ({title})", "detection", facts)
 
 
-def _overlap(threshold: float) -> Network:
-    return _ssd(
-        "ssd300_posetrack",
-        f"SSD300 (PoseTrack, overlap {threshold:g})",
-        ("posetrack17",),
-        f"overlap={threshold:g}",
-        **{"matching.overlap_threshold": threshold},
-    )
+def _overlap(at: float) -> Network:
+    title, variant = f"PoseTrack, overlap {at:g}", f"overlap={at:g}"
+    return _ssd("ssd300_posetrack", title, ("posetrack17",), variant, overlap=at)
 
 
 def _hourglass(name: str, title: str, train: tuple[str, ...]) -> Network:
     size = {"model.stacks": 2, "model.blocks": 4, "model.features": 256}
     facts = {"data.train": train, "input_size": (256, 256)} | size
-    return Network(name, f"configs/{name}.py", title, "pose", facts)
+    return Network(name, f"configs/{name}.py", f"Hourglass ({title})", "pose", facts)
 
 
-SSD_POSETRACK = _ssd("ssd300_posetrack", "SSD300 (PoseTrack)", ("posetrack17",))
-SSD_VOC = _ssd("ssd300_voc", "SSD300 (VOC 07/12)", ("voc",))
-SSD_COCO = _ssd("ssd300_coco", "SSD300 (COCO)", ("coco_detection",))
-SSD_BOTH = _ssd("ssd300_mpii_posetrack", "SSD300 (MPII and PoseTrack)", ("mpii", "posetrack17"))
-SSD512_COCO = _ssd(
-    "ssd512_coco", "SSD512 (COCO)", ("coco_detection",), input_size=(512, 512)
-)
-POSE_POSETRACK = _hourglass("hourglass_posetrack", "Hourglass (PoseTrack)", ("posetrack17",))
-POSE_MPII = _hourglass("hourglass_mpii", "Hourglass (MPII)", ("mpii",))
-POSE_BOTH = _hourglass(
-    "hourglass_mpii_posetrack", "Hourglass (MPII and PoseTrack)", ("mpii", "posetrack17")
-)
-OVERLAPS = {threshold: _overlap(threshold) for threshold in (0.6, 0.7, 0.8)}
+_COCO, _MPII_POSETRACK = ("coco_detection",), ("mpii", "posetrack17")
+SSD_POSETRACK = _ssd("ssd300_posetrack", "PoseTrack", ("posetrack17",))
+SSD_VOC = _ssd("ssd300_voc", "VOC 07/12", ("voc",))
+SSD_COCO = _ssd("ssd300_coco", "COCO", _COCO)
+SSD_BOTH = _ssd("ssd300_mpii_posetrack", "MPII and PoseTrack", _MPII_POSETRACK)
+SSD512_COCO = _ssd("ssd512_coco", "COCO", _COCO, side=512)
+POSE_POSETRACK = _hourglass("hourglass_posetrack", "PoseTrack", ("posetrack17",))
+POSE_MPII = _hourglass("hourglass_mpii", "MPII", ("mpii",))
+POSE_BOTH = _hourglass("hourglass_mpii_posetrack", "MPII and PoseTrack", _MPII_POSETRACK)
+OVERLAPS = {at: _overlap(at) for at in (0.6, 0.7, 0.8)}
 
 
 def _sweep(detector: Network, figures: Mapping[float, float | None]) -> tuple[Row, ...]:
@@ -140,7 +139,7 @@ def _system(
     return Table(number, f"pose estimation, {detector.title} + {pose.title}", (row,), split)
 
 
-_TABLE_5 = {
+_TABLE_5: dict[float, dict[float, float | None]] = {
     0.6: {0.1: 0.45, 0.2: 0.45, 0.4: 0.33},
     0.7: {0.1: 0.01, 0.2: 0.01, 0.4: 0.08},
     0.8: {0.1: 0.19, 0.2: 0.19, 0.4: None},

@@ -35,7 +35,8 @@ class Places(NamedTuple):
       sources: folder of each data set's original files, or one of `VARIABLES`.
       base_weights: file of ImageNet weights, `WEIGHTS`, or '' to train without.
       build: further words of the commands that build records.
-      train: further words of those that train, by task.
+      train: further words of those that train, by name of the run.
+      repository: folder of `configs` and `tools`; '' where commands are run in it.
     """
 
     runs: Path
@@ -45,6 +46,7 @@ class Places(NamedTuple):
     base_weights: str = WEIGHTS
     build: tuple[str, ...] = ()
     train: Mapping[str, tuple[str, ...]] = {}
+    repository: Path = Path()
 
 
 class Command(NamedTuple):
@@ -123,21 +125,23 @@ def _builds(
         wanted.append((DATA_SET, RECORDS["detection"]))
     for name, kind in wanted:
         if not (record_folder(places.data_dir, name, kind) / FILE_NAME).is_file():
-            words = build_words(name, places.given_data_dir, "records", kind, places.sources[name])
-            yield (*(w for w in words[1:] if w != "--data_dir="), *places.build)
+            said, source = places.given_data_dir, places.sources[name]
+            _, tool, *words = build_words(name, said, "records", kind, source)
+            kept = [word for word in words if word != "--data_dir="]
+            yield (str(places.repository / tool), *kept, *places.build)
 
 
 def _trainings(
     table: Table, row: Row, places: Places, runs: Sequence[Run]
 ) -> Iterator[tuple[str, ...]]:
     for network in _untrained(row, runs):
-        words = ["-m", "jaxpose.train", f"--config={network.config}"]
+        words = ["-m", "jaxpose.train", f"--config={places.repository / network.config}"]
         words.append(f"--workdir={folder_of(network, places, runs)}")
         if places.given_data_dir:
             words.append(f"--config.data_dir={places.given_data_dir}")
         if network.task == "detection" and places.base_weights:
             words.append(f"--config.model.base_weights={places.base_weights}")
-        yield (*words, *places.train.get(network.task, ()))
+        yield (*words, *places.train.get(network.run, ()))
 
 
 def _scorings(

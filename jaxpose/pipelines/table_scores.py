@@ -87,11 +87,15 @@ def cell_of(table: Table, row: Row, scores: Sequence[Scores], runs: Sequence[Run
             return _filled(each, row, [_used(*pair) for pair in pairs])
         stale += [f"stale: {each.path} is of {'; '.join(lost)}"] * (bool(lost) and not wrong)
         unfit += [f"{each.path} has {', '.join(wrong)}"] * bool(wrong)
-    networks = [network for network in (row.detector, row.pose) if network is not None]
-    untrained = [network.run for network in networks if not runs_of(network, runs)]
+    untrained = [network.run for _, network in _roles(row) if not runs_of(network, runs)]
     missing = f"not trained yet: {', '.join(untrained)}" if untrained else "not scored yet"
     reasons = [*stale, *([] if untrained else unfit), missing]
     return Cell({}, reason=reasons[0])
+
+
+def _roles(row: Row) -> list[tuple[str, Network]]:
+    networks = (("detector", row.detector), ("pose", row.pose))
+    return [(role, network) for role, network in networks if network is not None]
 
 
 def _named_networks(scores: Scores, row: Row) -> list[_Named]:
@@ -103,9 +107,9 @@ def _named_networks(scores: Scores, row: Row) -> list[_Named]:
             return []
         step, digest = protocol.get("checkpoint_step"), protocol.get("checkpoint_digest")
         return [_Named(row.detector, folder, step, digest)]
-    blocks = [(row.detector, protocol.get("detector")), (row.pose, protocol.get("pose"))]
-    if protocol.get("kind") != "system" or not all(isinstance(block, dict) for _, block in blocks):
+    if protocol.get("kind") != "system":
         return []
+    blocks = [(network, protocol.get(role) or {}) for role, network in _roles(row)]
     return [
         _Named(network, block.get("run"), block.get("step"), block.get("checkpoint_digest"))
         for network, block in blocks
