@@ -1,5 +1,6 @@
 """The commands that make what a table lacks, in order: records, trained networks, scores."""
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +50,34 @@ class Places(NamedTuple):
     repository: Path = Path()
 
 
+def real_places(
+    runs: Path,
+    repository: Path,
+    data_dir: str | None = None,
+    sources: Mapping[str, str | None] | None = None,
+    base_weights: str | None = None,
+) -> Places:
+    """Places of a real run; variables stand for the sources and weights that are not given.
+
+    Args:
+      runs: folder of the training runs.
+      repository: folder of `configs` and `tools`, '' in it.
+      data_dir: folder of built records; JAXPOSE_DATA or ~/jaxpose_data without.
+      sources: folder of original files by data set.
+      base_weights: file of ImageNet weights.
+    """
+    default = os.environ.get("JAXPOSE_DATA") or "~/jaxpose_data"
+    given = {name: folder for name, folder in (sources or {}).items() if folder}
+    return Places(
+        runs=runs,
+        data_dir=Path(data_dir or default).expanduser(),
+        given_data_dir=data_dir or "",
+        sources=VARIABLES | given,
+        base_weights=base_weights or WEIGHTS,
+        repository=repository,
+    )
+
+
 class Command(NamedTuple):
     """A command: its words after `python`, and the tables that need it."""
 
@@ -69,7 +98,8 @@ def _quoted(word: str) -> str:
 def commands_for(tables: Sequence[Filled], places: Places, runs: Sequence[Run]) -> list[Command]:
     """What fills the rows that are not filled, each command once: builds, trainings, scores.
 
-    Tables 6 and 7 need files of an OpenPose run, which no command of this project makes.
+    Rows of OpenPose have no networks of ours, so no command; where they do, in a smoke run, those
+    networks' people are written as OpenPose would, for a stand-in.
     """
     needed: dict[tuple[str, ...], set[int]] = {}
     for stage in (_builds, _trainings, _scorings):
@@ -81,8 +111,19 @@ def commands_for(tables: Sequence[Filled], places: Places, runs: Sequence[Run]) 
     return [Command(words, tuple(sorted(numbers))) for words, numbers in needed.items()]
 
 
-def variable_lines(commands: Sequence[Command]) -> list[str]:
-    """What must be known before the commands run: a line for each variable in them."""
+def command_lines(commands: Sequence[Command]) -> list[str]:
+    """The commands to be pasted into a shell, what must be known first; nothing without any."""
+    if not commands:
+        return []
+    lines = ["# What is missing is made by these commands, in this order:"]
+    lines += _variable_lines(commands)
+    for command in commands:
+        numbers = ", ".join(map(str, command.tables))
+        lines.append(f"{command.text}  # Table{'s' * (len(command.tables) > 1)} {numbers}")
+    return lines
+
+
+def _variable_lines(commands: Sequence[Command]) -> list[str]:
     words = [word for command in commands for word in command.words]
     used = {match[0] for word in words if (match := _VARIABLE.search(word))}
     lines = []
@@ -149,23 +190,30 @@ def _scorings(
 ) -> Iterator[tuple[str, ...]]:
     assert row.detector is not None
     detector = folder_of(row.detector, places, runs)
-    words = ["-m", "jaxpose.evaluate"]
     if row.pose is None:
-        at = [f"{other.threshold:g}" for other in table.rows if other.detector is row.detector]
-        words += [f"--workdir={detector}", f"--dataset={DATA_SET}", "--split=validation"]
-        words.append(f"--score_thresholds={','.join(at)}")
-        words += [f"--data_dir={places.given_data_dir}"] * bool(places.given_data_dir)
-    else:
-        kept = places.runs / "tables" / f"{detector.name}_{table.split}.json"
-        words += [
-            f"--detector={detector}",
-            f"--pose={folder_of(row.pose, places, runs)}",
-            f"--frames={places.sources[DATA_SET]}",
-            f"--dataset={DATA_SET}",
-            f"--split={table.split}",
-            "--boxes=detector",
-            f"--det_threshold={row.threshold:g}",
-            f"--detections={kept}",
-            f"--output_dir={system_folder(table, places)}",
-        ]
-    yield tuple(words)
+        yield (
+            *("-m", "jaxpose.evaluate", f"--workdir={detector}", f"--dataset={DATA_SET}"),
+            "--split=validation",
+            f"--score_thresholds={','.join(_thresholds(table, row))}",
+            *[f"--data_dir={places.given_data_dir}"] * bool(places.given_data_dir),
+        )
+        return
+    networks = (f"--detector={detector}", f"--pose={folder_of(row.pose, places, runs)}")
+    source, output = places.sources[DATA_SET], f"--output_dir={system_folder(table, places)}"
+    if table.openpose:
+        images = f"{source}/images/val"
+        yield ("-m", "jaxpose.predict", images, *networks, "--format=openpose", output)
+        return
+    yield (
+        *("-m", "jaxpose.evaluate", *networks, f"--frames={source}", f"--dataset={DATA_SET}"),
+        f"--split={table.split}",
+        "--boxes=detector",
+        f"--det_threshold={row.threshold:g}",
+        f"--detections={places.runs / 'tables' / f'{detector.name}_{table.split}.json'}",
+        output,
+    )
+
+
+def _thresholds(table: Table, row: Row) -> list[str]:
+    """Thresholds of all rows of the row's detector, which one command scores together."""
+    return [f"{other.threshold:g}" for other in table.rows if other.detector is row.detector]

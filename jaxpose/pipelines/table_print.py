@@ -6,15 +6,20 @@ from typing import Any, NamedTuple
 from jaxpose.pipelines.report_tables import MAP, Row, Table
 from jaxpose.pipelines.table_scores import Cell
 
-_LINES = ("report", "jaxpose", "difference")
 _LABEL = 12
 
 
 class Filled(NamedTuple):
-    """A table with our figures: a cell for each of its rows."""
+    """A table with our figures: a cell for each of its rows, and what our figures are called."""
 
     table: Table
     cells: tuple[Cell, ...]
+    ours: str = "jaxpose"
+
+    @property
+    def lines(self) -> tuple[str, str, str]:
+        """What is printed of each row."""
+        return ("report", self.ours, "difference")
 
 
 def text_lines(filled: Filled) -> list[str]:
@@ -79,7 +84,7 @@ def _grid(filled: Filled) -> tuple[list[str], list[str], list[list[str]]]:
         rows = [
             [name, *figures]
             for row, cell in zip(table.rows, filled.cells, strict=True)
-            for name, figures in zip(_LINES, _figures(row, cell), strict=True)
+            for name, figures in zip(filled.lines, _figures(row, cell), strict=True)
         ]
         return [""], list(table.columns), rows
     labels = ["overlap threshold"] * table.overlaps + ["confidence threshold"]
@@ -87,7 +92,8 @@ def _grid(filled: Filled) -> tuple[list[str], list[str], list[list[str]]]:
         [*_labels(table, row), *(figures[0] for figures in _figures(row, cell))]
         for row, cell in zip(table.rows, filled.cells, strict=True)
     ]
-    return labels, [f"{MAP}, {name}" if name != _LINES[2] else name for name in _LINES], rows
+    report, ours, difference = filled.lines
+    return labels, [f"{MAP}, {report}", f"{MAP}, {ours}", difference], rows
 
 
 def _labels(table: Table, row: Row) -> list[str]:
@@ -138,8 +144,24 @@ def _text(value: float | None, digits: int, sign: str = "") -> str:
     return "N/A" if value is None else f"{value:{sign}.{digits}f}"
 
 
-def all_lines(tables: Sequence[Filled], markdown: bool) -> list[str]:
-    """All tables, one below the other."""
-    if markdown:
-        return [line for filled in tables for line in markdown_lines(filled)]
-    return [line for filled in tables for line in [*text_lines(filled), ""]]
+def all_lines(tables: Sequence[Filled], markdown: bool = False) -> list[str]:
+    """All tables, one below the other; and a warning if they are not of the same data."""
+    lines = []
+    for filled in tables:
+        lines += markdown_lines(filled) if markdown else [*text_lines(filled), ""]
+    return lines + _other_data(tables)
+
+
+def _other_data(tables: Sequence[Filled]) -> list[str]:
+    digests: dict[tuple[bool, str], dict[str, list[str]]] = {}
+    for filled in tables:
+        # Detectors are scored on records, systems on the original files.
+        kind = (filled.table.columns == (MAP,), filled.table.split)
+        for digest in dict.fromkeys(cell.data for cell in filled.cells if cell.data):
+            digests.setdefault(kind, {}).setdefault(digest, []).append(str(filled.table.number))
+    return [
+        "ATTENTION: not all tables were scored on the same data: "
+        + "; ".join(f"Tables {', '.join(n)} on {digest[:8]}" for digest, n in found.items())
+        for found in digests.values()
+        if len(found) > 1
+    ]

@@ -32,10 +32,12 @@ class Cell(NamedTuple):
 
     Attributes:
       figures: by column, None for N/A; empty where the row is not filled.
-      source: the file that they come from; None where the row is not filled.
+      source: file or folder that they come from, or that tells of result files which cannot be
+        scored here; None where there is something to be made.
       reason: why the row is not filled, '' where it is.
       notes: how the figures came about.
       runs: training runs that made them.
+      data: digest of what was scored, '' where it is not known.
     """
 
     figures: Mapping[str, float | None]
@@ -43,13 +45,14 @@ class Cell(NamedTuple):
     reason: str = ""
     notes: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
+    data: str = ""
 
 
 class _Named(NamedTuple):
     """A network of a row as a protocol names it."""
 
     network: Network
-    run: str
+    run: str | None
     step: Any
     digest: Any
 
@@ -154,15 +157,17 @@ def _wrong_options(protocol: Mapping[str, Any], table: Table, row: Row) -> list[
 
 def _filled(scores: Scores, row: Row, runs: Sequence[Run | None]) -> Cell:
     used = tuple(run for run in runs if run is not None)
+    data = str(scores.protocol.get("data_digest", ""))
     if row.pose is None:
         value = scores.report.get(sweep_name(row.threshold or 0))
         figures = {MAP: None if value is None else value / 100}
-        return Cell(figures, scores.path, notes=_detection_notes(scores, used), runs=used)
+        return Cell(figures, scores.path, "", _detection_notes(scores, used), used, data)
     if "Total" not in scores.report:
         where = scores.path.parent / "predictions"
-        return Cell({}, reason=f"result files to hand in are in {where}; they are not scored here")
+        reason = f"result files to hand in are in {where}; they are not scored here"
+        return Cell({}, scores.path, reason)
     figures = {name: scores.report[name] for name in COLUMNS}
-    return Cell(figures, scores.path, notes=_system_notes(scores, used), runs=used)
+    return Cell(figures, scores.path, "", _system_notes(scores, used), used, data)
 
 
 def _trained(runs: Sequence[Run]) -> str:

@@ -4,10 +4,11 @@ What differs from a real run is here: sizes, numbers of steps, and the drawn sta
 say that the chain works from end to end, nothing about the networks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxpose.pipelines.openpose_tables import own_checkpoints
 from jaxpose.pipelines.report_tables import (
     NETWORKS,
     POSE_MPII,
@@ -17,15 +18,14 @@ from jaxpose.pipelines.report_tables import (
     Network,
     Table,
 )
-from jaxpose.pipelines.table_commands import Command, Places, folder_of
-from jaxpose.pipelines.table_drawing import FOLDERS, POSETRACK, Amount, draw_sets
+from jaxpose.pipelines.table_commands import Places, system_folder
+from jaxpose.pipelines.table_drawing import FOLDERS, Amount, draw_sets
 from jaxpose.pipelines.table_execution import timed
-from jaxpose.pipelines.table_runs import Run
 
 AMOUNT = Amount(train_videos=24, validation_videos=4, frames=4, size=(192, 144))
 _CANVAS = 192
 # Networks whose people OpenPose's tables get, written as OpenPose writes them.
-STAND_INS: Mapping[str, tuple[Network, Network]] = {
+STAND_INS: Mapping[str, tuple[Network | None, Network | None]] = {
     "mpii": (SSD_POSETRACK, POSE_MPII),
     "posetrack": (SSD_POSETRACK, POSE_POSETRACK),
 }
@@ -67,8 +67,9 @@ def changes(network: Network) -> dict[str, Any]:
     if network.task == "detection":
         chosen = _DETECTION | {"steps": _STEPS[network.facts["input_size"][0]]}
     every = {"every_steps": chosen["steps"], "every_epochs": 0.0}
-    both = {f"{part}.{name}": value for part in ("eval", "checkpoint") for name, value in every.items()}
-    return chosen | both
+    for part in ("eval", "checkpoint"):
+        chosen |= {f"{part}.{name}": value for name, value in every.items()}
+    return chosen
 
 
 def _small(network: Network) -> Network:
@@ -78,21 +79,20 @@ def _small(network: Network) -> Network:
 
 
 def small_tables() -> tuple[Table, ...]:
-    """The report's tables, their networks those of the smoke run."""
+    """The report's tables with the networks of the smoke run; those of OpenPose have stand-ins."""
     small = {run: _small(network) for run, network in NETWORKS.items()}
-
-    def replaced(network: Network | None) -> Network | None:
-        return network and small[network.run]
-
-    return tuple(
-        table._replace(
-            rows=tuple(
-                row._replace(detector=replaced(row.detector), pose=replaced(row.pose))
-                for row in table.rows
+    tables = []
+    for table in TABLES:
+        rows = []
+        for row in table.rows:
+            detector, pose = STAND_INS.get(table.openpose, (row.detector, row.pose))
+            rows.append(
+                row._replace(
+                    detector=detector and small[detector.run], pose=pose and small[pose.run]
+                )
             )
-        )
-        for table in TABLES
-    )
+        tables.append(table._replace(rows=tuple(rows)))
+    return tuple(tables)
 
 
 def smoke_places(folder: Path, repository: Path) -> Places:
@@ -119,26 +119,8 @@ def draw(folder: Path) -> None:
         draw_sets(folder / "drawn", AMOUNT)
 
 
-def openpose_folders(folder: Path) -> dict[str, Path]:
-    """Where the files in OpenPose's format are, by what their OpenPose would be trained on."""
-    return {trained: folder / f"openpose_{trained}" / "openpose" for trained in STAND_INS}
-
-
-def stand_in_commands(
-    tables: Sequence[Table], folder: Path, places: Places, runs: Sequence[Run]
-) -> list[Command]:
-    """The commands that write them: two systems' people of the validation split."""
-    commands = []
-    for table in tables:
-        detector, pose = (folder_of(n, places, runs) for n in STAND_INS[table.openpose])
-        words = (
-            "-m",
-            "jaxpose.predict",
-            f"{places.sources[POSETRACK]}/images/val",
-            f"--detector={detector}",
-            f"--pose={pose}",
-            "--format=openpose",
-            f"--output_dir={openpose_folders(folder)[table.openpose].parent}",
-        )
-        commands.append(Command(words, (table.number,)))
-    return commands
+def stand_ins(places: Places) -> dict[str, Path]:
+    """Folders of files in OpenPose's format that are there, by what the tables say of OpenPose."""
+    folders = {t.openpose: system_folder(t, places) / "openpose" for t in TABLES if t.openpose}
+    # predict writes its report last.
+    return {name: path for name, path in folders.items() if own_checkpoints(path)}
