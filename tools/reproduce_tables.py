@@ -62,20 +62,21 @@ def main(argv: list[str]) -> None:
         raise UsageError(f"--{given[0]} has no meaning beside --data=synthetic")
     if _SMOKE.value and not synthetic:
         raise UsageError("--smoke trains on drawn people only: add --data=synthetic")
-    report = _small() if synthetic else _real()
+    numbers = _numbers()
+    report = _small(numbers) if synthetic else _real(numbers)
     print("\n".join(report.lines(_MARKDOWN.value)))
     if _JSON.value:
         write_json(_JSON.value, report.document())
 
 
-def _small() -> "Report":
+def _small(numbers: list[int]) -> "Report":
     from jaxpose.pipelines.reproduce_tables import reproduce_small
 
     folder = Path(_RUNS.value or "runs/tables_smoke")
-    return reproduce_small(_numbers(), folder, _repository(), _SMOKE.value)
+    return reproduce_small(numbers, folder, _repository(), _SMOKE.value)
 
 
-def _real() -> "Report":
+def _real(numbers: list[int]) -> "Report":
     from jaxpose.pipelines.reproduce_tables import OpenPose, reproduce
     from jaxpose.pipelines.table_commands import real_places
 
@@ -88,7 +89,7 @@ def _real() -> "Report":
     )
     named = {name: _REAL[f"openpose_{name}"].value for name in ("mpii", "posetrack")}
     folders = {name: Path(folder) for name, folder in named.items() if folder}
-    return reproduce(_numbers(), places, OpenPose(folders, _HEAD_TOP.value))
+    return reproduce(numbers, places, OpenPose(folders, _HEAD_TOP.value))
 
 
 def _repository() -> Path:

@@ -41,18 +41,16 @@ def openpose_cell(folder: Path, truth: Path, head_top: bool = False) -> Cell:
     Raises:
       DataError: a folder or file is missing or damaged, or frames have no result.
     """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give one of OpenPose's JSON files")
     if any(folder.rglob("*" + ENDING)):
         scores, notes = _score_openpose(folder, truth, head_top)
     else:
         scores, notes = json_scores(posetrack.evaluate(truth, folder)), []
     frames = f"{scores['frames_evaluated']} labelled frames"
-    own = (
-        "A STAND-IN written by jaxpose.predict, no OpenPose: "
-        + ", ".join(f"{role} {digest[:8]}" for role, digest in own_checkpoints(folder).items())
-        if own_checkpoints(folder)
-        else ""
-    )
-    told = tuple(filter(None, (own, "; ".join([f"{folder}: {frames}", *notes]))))
+    own = ", ".join(f"{role} {digest[:8]}" for role, digest in own_checkpoints(folder).items())
+    told = (f"A STAND-IN written by jaxpose.predict, no OpenPose: {own}",) if own else ()
+    told += ("; ".join([f"{folder}: {frames}", *notes]),)
     return Cell({name: scores[name] for name in COLUMNS}, folder, notes=told)
 
 

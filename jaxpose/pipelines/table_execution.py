@@ -79,7 +79,7 @@ class timed:  # noqa: N801  used like a function
         wall = time.perf_counter() - self._wall
         processor = _processor_seconds() - self._processor
         self.text = f"{wall:.0f} s, {processor:.0f} s of processor time"
-        row = self._row | {"seconds": round(wall, 1), "processor_seconds": round(processor, 1)}
+        row = self._row | {"seconds": round(wall, 2), "processor_seconds": round(processor, 2)}
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 

@@ -98,7 +98,9 @@ def test_a_frame_without_a_file(tmp_path, truth):
     labelled = next(frame for frame in frames if frame.people)
     kept = [frame for frame in frames if frame is not labelled]
     write_openpose(tmp_path, kept, NAMES["folders"])
-    with pytest.raises(DataError, match=f"no result of 1 annotated frames, such as {labelled.name}"):
+    with pytest.raises(
+        DataError, match=f"no result of 1 annotated frames, such as {labelled.name}"
+    ):
         openpose_cell(tmp_path, truth)
 
 

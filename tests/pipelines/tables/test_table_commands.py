@@ -57,9 +57,7 @@ def test_commands_of_all_tables_come_once_with_their_tables(lines):
     texts, tables = zip(*(command.split("  # Table") for command in commands), strict=True)
     assert len(set(texts)) == len(texts)
     kinds = [text.split()[1:3] for text in texts]
-    stages = [
-        0 if tool != "-m" else 1 if module.endswith("train") else 2 for tool, module in kinds
-    ]
+    stages = [0 if tool != "-m" else 1 if module.endswith("train") else 2 for tool, module in kinds]
     assert stages == sorted(stages)
     assert [stages.count(stage) for stage in range(3)] == [6, 11, 7 + 8]
     by_text = dict(zip(texts, tables, strict=True))

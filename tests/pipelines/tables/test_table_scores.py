@@ -159,7 +159,12 @@ def test_an_unfinished_run_is_said(tmp_path, make_run, write_detection_scores):
 
 def test_files_that_are_no_scores_are_left_alone(tmp_path, make_run):
     run = make_run(POSE_MPII)
-    for name, text in (("a", "{"), ("b", "[]"), ("c", '{"protocol": 3}'), ("d", '{"protocol": {}}')):
+    for name, text in (
+        ("a", "{"),
+        ("b", "[]"),
+        ("c", '{"protocol": 3}'),
+        ("d", '{"protocol": {}}'),
+    ):
         (run.folder / name).mkdir()
         (run.folder / name / "scores.json").write_text(text)
     assert [each.report for each in find_scores(tmp_path / "runs")] == [{"protocol": {}}]
