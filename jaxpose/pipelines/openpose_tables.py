@@ -49,8 +49,8 @@ def openpose_cell(folder: Path, truth: Path, head_top: bool = False) -> Cell:
         scores, notes = json_scores(posetrack.evaluate(truth, folder)), []
     frames = f"{scores['frames_evaluated']} labelled frames"
     own = ", ".join(f"{role} {digest[:8]}" for role, digest in own_checkpoints(folder).items())
-    told = (f"A STAND-IN written by jaxpose.predict, no OpenPose: {own}",) if own else ()
-    told += ("; ".join([f"{folder}: {frames}", *notes]),)
+    stand_in = [f"A STAND-IN written by jaxpose.predict, no OpenPose: {own}"] if own else []
+    told = (*stand_in, "; ".join([f"{folder}: {frames}", *notes]))
     return Cell({name: scores[name] for name in COLUMNS}, folder, notes=told)
 
 

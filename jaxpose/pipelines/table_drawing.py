@@ -42,12 +42,21 @@ def draw_sets(folder: Path, amount: Amount, seed: int = 0) -> dict[str, str]:
     Raises:
       DataError: a file cannot be written.
     """
-    marker, settings = folder / _COMPLETE, f"seed {seed}, {amount}"
-    if not marker.is_file() or marker.read_text() != settings:
+    if not is_drawn(folder, amount, seed):
         shutil.rmtree(folder, ignore_errors=True)
         _draw(folder, amount, seed)
-        marker.write_text(settings)
+        (folder / _COMPLETE).write_text(_settings(amount, seed))
     return {name: str(folder / below) for name, below in FOLDERS.items()}
+
+
+def is_drawn(folder: Path, amount: Amount, seed: int = 0) -> bool:
+    """Whether `draw_sets` has nothing to do."""
+    marker = folder / _COMPLETE
+    return marker.is_file() and marker.read_text() == _settings(amount, seed)
+
+
+def _settings(amount: Amount, seed: int) -> str:
+    return f"seed {seed}, {amount}"
 
 
 def _draw(folder: Path, amount: Amount, seed: int) -> None:

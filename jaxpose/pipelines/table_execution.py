@@ -68,6 +68,7 @@ class timed:  # noqa: N801  used like a function
     """
 
     def __init__(self, folder: Path, phase: str, what: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self._file, self._row = folder / _TIMES, {"phase": phase, "what": what}
         self.text = ""
 

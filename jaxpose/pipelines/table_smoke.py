@@ -19,7 +19,7 @@ from jaxpose.pipelines.report_tables import (
     Table,
 )
 from jaxpose.pipelines.table_commands import Places, system_folder
-from jaxpose.pipelines.table_drawing import FOLDERS, Amount, draw_sets
+from jaxpose.pipelines.table_drawing import FOLDERS, Amount, draw_sets, is_drawn
 from jaxpose.pipelines.table_execution import timed
 
 AMOUNT = Amount(train_videos=24, validation_videos=4, frames=4, size=(192, 144))
@@ -115,8 +115,10 @@ def smoke_places(folder: Path, repository: Path) -> Places:
 
 def draw(folder: Path) -> None:
     """Draw all data sets of the smoke run, unless they are there."""
-    with timed(folder, "draw", "drawn stand-ins for PoseTrack17, MPII, COCO and VOC"):
-        draw_sets(folder / "drawn", AMOUNT)
+    if not is_drawn(folder / "drawn", AMOUNT):
+        print("drawing stand-ins for PoseTrack17, MPII, COCO and VOC", flush=True)
+        with timed(folder, "draw", "data sets"):
+            draw_sets(folder / "drawn", AMOUNT)
 
 
 def stand_ins(places: Places) -> dict[str, Path]:
