@@ -26,7 +26,7 @@ def sweep_table(
     cell = "" if overlap_threshold is None else f"{overlap_threshold:<{len(first)}g}"
     lines = [f"{first}confidence threshold  mAP"]
     for threshold in score_thresholds:
-        value = result.get(_sweep_name(threshold))
+        value = result.get(sweep_name(threshold))
         score = "N/A" if value is None else f"{value / 100:.2f}"
         lines.append(f"{cell}{threshold:<20g}  {score}")
     return lines
@@ -44,9 +44,10 @@ def sweep(
         above = {name: curve.above(threshold) for name, curve in curves.items()}
         mean = mean_of_curves(above, rule)
         if mean.detected and np.isfinite(mean.value):
-            result[_sweep_name(threshold)] = 100 * mean.value
+            result[sweep_name(threshold)] = 100 * mean.value
     return result
 
 
-def _sweep_name(threshold: float) -> str:
+def sweep_name(threshold: float) -> str:
+    """Name of the mAP over the detections with scores above a threshold."""
     return f"map@{threshold:g}"

@@ -18,6 +18,8 @@ def protocol(records: Records) -> dict[str, Any]:
         "detector_classes": list(config.classes),
         "map": f"VOC AP at IoU {above} {config.eval.iou_threshold:g}, widths {widths}, "
         f"rule {config.eval.rule}, mean of classes",
+        "rule": config.eval.rule,
+        "iou_threshold": config.eval.iou_threshold,
         "difficult": "positives like others; crowds neither positives nor errors"
         if config.eval.difficult == "count"
         else "neither positives nor errors; crowds likewise",

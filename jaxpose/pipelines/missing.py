@@ -25,11 +25,7 @@ def how_to_get(name: str, data_dir: Path, source: str, kind: str = "people") -> 
         build = f"build_records.py {own} --name={name} --data_dir={data_dir}"
         return [f"{name}: a set of your own; name its files in config.data.custom, or {build}"]
     need = REQUIREMENTS[name]
-    command = need.command.replace("DATA_DIR", str(data_dir))
-    if kind == "images" and "--config=images" not in command:
-        command += " --config=images"
-    if source != "records":
-        command += f" --format={source}"
+    command = " ".join(build_words(name, str(data_dir), source, kind))
     tree = "".join(f"\n      {line}" for line in need.tree.splitlines())
     return [
         f"{name}: {need.where}{f' ({need.homepage})' if need.homepage else ''}",
@@ -37,3 +33,15 @@ def how_to_get(name: str, data_dir: Path, source: str, kind: str = "people") -> 
         f"    build: {command}",
         f"    disk: {need.disk}; time: {need.time}",
     ]
+
+
+def build_words(
+    name: str, data_dir: str, source: str, kind: str = "people", folder: str = "SOURCE"
+) -> list[str]:
+    """The command that builds the records of a known data set from its folder, word by word."""
+    words = REQUIREMENTS[name].command.split()
+    if kind == "images" and "--config=images" not in words:
+        words.append("--config=images")
+    if source != "records":
+        words.append(f"--format={source}")
+    return [word.replace("SOURCE", folder).replace("DATA_DIR", data_dir) for word in words]

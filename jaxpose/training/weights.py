@@ -1,5 +1,6 @@
 """The weights alone: for inference from a checkpoint, and for fine-tuning from another model."""
 
+import contextlib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -59,6 +60,18 @@ def load_weights(
         except CheckpointError as error:
             logging.warning("%s; trying another step", error)
     raise CheckpointError(f"no checkpoint in {folder} is intact (steps {steps})")
+
+
+def chosen_step(path: epath.PathLike) -> tuple[int, str] | None:
+    """Step and digest of what `load_weights` takes from a workdir without `step`; None without any.
+
+    Reads manifests alone: damage of the arrays, which `load_weights` walks past, stays unseen.
+    """
+    folder = absolute(path) / "checkpoints"
+    for step in _candidates(folder, list_steps(folder), prefer_best=True):
+        with contextlib.suppress(DamageError):
+            return step, read_manifest(folder / str(step))["sha256"]
+    return None
 
 
 def _is_step(folder: epath.Path) -> bool:

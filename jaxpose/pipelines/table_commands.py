@@ -1,0 +1,219 @@
+"""The commands that make what a table lacks, in order: records, trained networks, scores."""
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxpose.data.manifest import FILE_NAME, record_folder
+from jaxpose.data.requirements import REQUIREMENTS
+from jaxpose.pipelines.missing import build_words
+from jaxpose.pipelines.record_sets import RECORDS
+from jaxpose.pipelines.report_tables import DATA_SET, Network, Row, Table
+from jaxpose.pipelines.table_print import Filled
+from jaxpose.pipelines.table_runs import Run, runs_of
+
+# Shell variables that stand for folders and files which only the user knows.
+VARIABLES = {
+    "posetrack17": "$POSETRACK17",
+    "mpii": "$MPII",
+    "coco_detection": "$COCO",
+    "voc": "$VOC",
+}
+WEIGHTS = "$VGG16"
+_VARIABLE = re.compile(r"\$[A-Z0-9]+$")
+_WEIGHTS_ARE = "ImageNet weights of VGG16: torchvision's vgg16-397923af.pth or vgg16_reducedfc.pth"
+
+
+class Places(NamedTuple):
+    """Where things lie, and how networks are trained there.
+
+    Attributes:
+      runs: folder of the training runs; scores of whole systems go to its `tables`.
+      data_dir: folder of built records; `given_data_dir` is what commands say, '' for the default.
+      sources: folder of each data set's original files, or one of `VARIABLES`.
+      base_weights: file of ImageNet weights, `WEIGHTS`, or '' to train without.
+      build: further words of the commands that build records.
+      train: further words of those that train, by name of the run.
+      repository: folder of `configs` and `tools`; '' where commands are run in it.
+    """
+
+    runs: Path
+    data_dir: Path
+    given_data_dir: str
+    sources: Mapping[str, str]
+    base_weights: str = WEIGHTS
+    build: tuple[str, ...] = ()
+    train: Mapping[str, tuple[str, ...]] = {}
+    repository: Path = Path()
+
+
+def real_places(
+    runs: Path,
+    repository: Path,
+    data_dir: str | None = None,
+    sources: Mapping[str, str | None] | None = None,
+    base_weights: str | None = None,
+) -> Places:
+    """Places of a real run; variables stand for the sources and weights that are not given.
+
+    Args:
+      runs: folder of the training runs.
+      repository: folder of `configs` and `tools`, '' in it.
+      data_dir: folder of built records; JAXPOSE_DATA or ~/jaxpose_data without.
+      sources: folder of original files by data set.
+      base_weights: file of ImageNet weights.
+    """
+    default = os.environ.get("JAXPOSE_DATA") or "~/jaxpose_data"
+    given = {name: folder for name, folder in (sources or {}).items() if folder}
+    return Places(
+        runs=runs,
+        data_dir=Path(data_dir or default).expanduser(),
+        given_data_dir=data_dir or "",
+        sources=VARIABLES | given,
+        base_weights=base_weights or WEIGHTS,
+        repository=repository,
+    )
+
+
+class Command(NamedTuple):
+    """A command: its words after `python`, and the tables that need it."""
+
+    words: tuple[str, ...]
+    tables: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        """As one types it into a shell."""
+        return " ".join(["python", *map(_quoted, self.words)])
+
+
+def _quoted(word: str) -> str:
+    found = _VARIABLE.search(word)
+    return f'{word[: found.start()]}"{found[0]}"' if found else shlex.quote(word)
+
+
+def commands_for(tables: Sequence[Filled], places: Places, runs: Sequence[Run]) -> list[Command]:
+    """What fills the rows that are not filled, each command once: builds, trainings, scores.
+
+    Rows of OpenPose have no networks of ours, so no command; where they do, in a smoke run, those
+    networks' people are written as OpenPose would, for a stand-in.
+    """
+    needed: dict[tuple[str, ...], set[int]] = {}
+    for stage in (_builds, _trainings, _scorings):
+        for filled in tables:
+            for row, cell in zip(filled.table.rows, filled.cells, strict=True):
+                if cell.source is None and row.detector is not None:
+                    for words in stage(filled.table, row, places, runs):
+                        needed.setdefault(words, set()).add(filled.table.number)
+    return [Command(words, tuple(sorted(numbers))) for words, numbers in needed.items()]
+
+
+def command_lines(commands: Sequence[Command]) -> list[str]:
+    """The commands to be pasted into a shell, what must be known first; nothing without any."""
+    if not commands:
+        return []
+    lines = ["# What is missing is made by these commands, in this order:"]
+    lines += _variable_lines(commands)
+    for command in commands:
+        numbers = ", ".join(map(str, command.tables))
+        lines.append(f"{command.text}  # Table{'s' * (len(command.tables) > 1)} {numbers}")
+    return lines
+
+
+def _variable_lines(commands: Sequence[Command]) -> list[str]:
+    words = [word for command in commands for word in command.words]
+    used = {match[0] for word in words if (match := _VARIABLE.search(word))}
+    lines = []
+    for name, variable in VARIABLES.items():
+        if variable in used:
+            need = REQUIREMENTS[name]
+            tree = need.tree.replace("\n", "; ")
+            lines.append(f"export {variable[1:]}=FOLDER  # {need.where} ({need.homepage}): {tree}")
+    if WEIGHTS in used:
+        lines.append(f"export {WEIGHTS[1:]}=FILE  # {_WEIGHTS_ARE}")
+    return lines
+
+
+def folder_of(network: Network, places: Places, runs: Sequence[Run]) -> Path:
+    """Workdir of a network: that of the run that is it, else where it will be trained."""
+    own = runs_of(network, runs)
+    named = [run.folder for run in own if run.folder.name == network.run]
+    return next(iter([*named, *(run.folder for run in own)]), places.runs / network.run)
+
+
+def system_folder(table: Table, places: Places) -> Path:
+    """Where a table's predictions and scores go."""
+    return places.runs / "tables" / f"table{table.number:02d}"
+
+
+def _untrained(row: Row, runs: Sequence[Run]) -> list[Network]:
+    networks = [network for network in (row.detector, row.pose) if network is not None]
+    return [n for n in networks if not any(run.finished for run in runs_of(n, runs))]
+
+
+def _builds(
+    table: Table, row: Row, places: Places, runs: Sequence[Run]
+) -> Iterator[tuple[str, ...]]:
+    wanted = [
+        (name, RECORDS[network.task])
+        for network in _untrained(row, runs)
+        for name in network.facts["data.train"]  # each config is scored on one of them
+    ]
+    if row.pose is None:
+        wanted.append((DATA_SET, RECORDS["detection"]))
+    for name, kind in wanted:
+        if not (record_folder(places.data_dir, name, kind) / FILE_NAME).is_file():
+            said, source = places.given_data_dir, places.sources[name]
+            _, tool, *words = build_words(name, said, "records", kind, source)
+            kept = [word for word in words if word != "--data_dir="]
+            yield (str(places.repository / tool), *kept, *places.build)
+
+
+def _trainings(
+    table: Table, row: Row, places: Places, runs: Sequence[Run]
+) -> Iterator[tuple[str, ...]]:
+    for network in _untrained(row, runs):
+        words = ["-m", "jaxpose.train", f"--config={places.repository / network.config}"]
+        words.append(f"--workdir={folder_of(network, places, runs)}")
+        if places.given_data_dir:
+            words.append(f"--config.data_dir={places.given_data_dir}")
+        if network.task == "detection" and places.base_weights:
+            words.append(f"--config.model.base_weights={places.base_weights}")
+        yield (*words, *places.train.get(network.run, ()))
+
+
+def _scorings(
+    table: Table, row: Row, places: Places, runs: Sequence[Run]
+) -> Iterator[tuple[str, ...]]:
+    assert row.detector is not None
+    detector = folder_of(row.detector, places, runs)
+    if row.pose is None:
+        yield (
+            *("-m", "jaxpose.evaluate", f"--workdir={detector}", f"--dataset={DATA_SET}"),
+            "--split=validation",
+            f"--score_thresholds={','.join(_thresholds(table, row))}",
+            *[f"--data_dir={places.given_data_dir}"] * bool(places.given_data_dir),
+        )
+        return
+    networks = (f"--detector={detector}", f"--pose={folder_of(row.pose, places, runs)}")
+    source, output = places.sources[DATA_SET], f"--output_dir={system_folder(table, places)}"
+    if table.openpose:
+        images = f"{source}/images/val"
+        yield ("-m", "jaxpose.predict", images, *networks, "--format=openpose", output)
+        return
+    yield (
+        *("-m", "jaxpose.evaluate", *networks, f"--frames={source}", f"--dataset={DATA_SET}"),
+        f"--split={table.split}",
+        "--boxes=detector",
+        f"--det_threshold={row.threshold:g}",
+        f"--detections={places.runs / 'tables' / f'{detector.name}_{table.split}.json'}",
+        output,
+    )
+
+
+def _thresholds(table: Table, row: Row) -> list[str]:
+    """Thresholds of all rows of the row's detector, which one command scores together."""
+    return [f"{other.threshold:g}" for other in table.rows if other.detector is row.detector]

@@ -1,0 +1,128 @@
+"""Every row of the report at tiny size: real commands and configs, tiny networks, drawn people.
+
+What differs from a real run is here: sizes, numbers of steps, and the drawn stand-ins. The figures
+say that the chain works from end to end, nothing about the networks.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxpose.pipelines.openpose_tables import own_checkpoints
+from jaxpose.pipelines.report_tables import (
+    NETWORKS,
+    POSE_MPII,
+    POSE_POSETRACK,
+    SSD_POSETRACK,
+    TABLES,
+    Network,
+    Table,
+)
+from jaxpose.pipelines.table_commands import Places, system_folder
+from jaxpose.pipelines.table_drawing import FOLDERS, Amount, draw_sets, is_drawn
+from jaxpose.pipelines.table_execution import timed
+
+AMOUNT = Amount(train_videos=24, validation_videos=4, frames=4, size=(192, 144))
+_CANVAS = 192
+# Networks whose people OpenPose's tables get, written as OpenPose writes them.
+STAND_INS: Mapping[str, tuple[Network | None, Network | None]] = {
+    "mpii": (SSD_POSETRACK, POSE_MPII),
+    "posetrack": (SSD_POSETRACK, POSE_POSETRACK),
+}
+_STEPS = {300: 100, 512: 40}
+_DETECTION: dict[str, Any] = {
+    "model.width": 0.0625,
+    "model.batch_norm": True,
+    "batch_size": 4,
+    "eval.batch_size": 4,
+    "log_every": 10,
+    # The same shapes on every data set, so that a program compiled once serves several networks.
+    "max_boxes": 8,
+    "max_ignored": 8,
+    "optimizer.name": "adam",
+    "optimizer.momentum": 0.0,
+    "optimizer.warmup_steps": 10,
+    "optimizer.drop_steps": (),
+}
+_POSE: dict[str, Any] = {
+    "model.blocks": 1,
+    "model.features": 32,
+    "model.depth": 3,
+    "input_size": (96, 96),
+    "batch_size": 16,
+    "eval.batch_size": 16,
+    "log_every": 20,
+    "steps": 150,
+    "optimizer.learning_rate": 2.5e-3,
+    "optimizer.drop_epochs": (),
+    # Drawn people come upright and at one scale, so little augmentation learns faster.
+    "augment.scale": 0.08,
+    "augment.rotation": 10.0,
+}
+
+
+def changes(network: Network) -> dict[str, Any]:
+    """Fields of a network's config that the smoke run changes, with their values."""
+    chosen = dict(_POSE)
+    if network.task == "detection":
+        chosen = _DETECTION | {"steps": _STEPS[network.facts["input_size"][0]]}
+    every = {"every_steps": chosen["steps"], "every_epochs": 0.0}
+    for part in ("eval", "checkpoint"):
+        chosen |= {f"{part}.{name}": value for name, value in every.items()}
+    return chosen
+
+
+def _small(network: Network) -> Network:
+    changed = changes(network)
+    facts = {name: changed.get(name, value) for name, value in network.facts.items()}
+    return network._replace(facts=facts)
+
+
+def small_tables() -> tuple[Table, ...]:
+    """The report's tables with the networks of the smoke run; those of OpenPose have stand-ins."""
+    small = {run: _small(network) for run, network in NETWORKS.items()}
+    tables = []
+    for table in TABLES:
+        rows = []
+        for row in table.rows:
+            detector, pose = STAND_INS.get(table.openpose, (row.detector, row.pose))
+            rows.append(
+                row._replace(
+                    detector=detector and small[detector.run], pose=pose and small[pose.run]
+                )
+            )
+        tables.append(table._replace(rows=tuple(rows)))
+    return tuple(tables)
+
+
+def smoke_places(folder: Path, repository: Path) -> Places:
+    """Where the smoke run has its things, and the flags that make its networks tiny."""
+    flags = {
+        run: tuple(f"--config.{name}={value}" for name, value in changes(network).items())
+        for run, network in NETWORKS.items()
+    }
+    return Places(
+        runs=folder,
+        data_dir=folder / "records",
+        given_data_dir=str(folder / "records"),
+        sources={name: str(folder / "drawn" / below) for name, below in FOLDERS.items()},
+        base_weights="",
+        build=(f"--canvas={_CANVAS}", "--noprogress"),
+        train=flags,
+        repository=repository,
+    )
+
+
+def draw(folder: Path) -> None:
+    """Draw all data sets of the smoke run, unless they are there."""
+    if not is_drawn(folder / "drawn", AMOUNT):
+        print("drawing stand-ins for PoseTrack17, MPII, COCO and VOC", flush=True)
+        with timed(folder, "draw", "data sets"):
+            draw_sets(folder / "drawn", AMOUNT)
+
+
+def stand_ins(places: Places) -> dict[str, Path]:
+    """Folders of files in OpenPose's format that are there, by what the tables say of OpenPose."""
+    folders = {t.openpose: system_folder(t, places) / "openpose" for t in TABLES if t.openpose}
+    # predict writes its report last.
+    return {name: path for name, path in folders.items() if own_checkpoints(path)}
