@@ -66,7 +66,7 @@ def _tiny(task):
         config.input_size = (64, 48)
     else:
         config.model.update(width=1 / 16, batch_norm=True)
-        config.detect.max_outputs = 60
+        config.detect.update(pre_nms_top_k=100, max_outputs=60)
     return config
 
 
