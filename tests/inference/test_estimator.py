@@ -89,6 +89,25 @@ def reference_decode(heat, margin=1e-5):
 
 
 @pytest.fixture(scope="module")
+def estimator(networks):
+    """Both networks, with small batches, so that a few pictures fill several."""
+    return PoseEstimator.restore(
+        networks["detection"], networks["pose"],
+        det_threshold=THRESHOLD, batch_size=2, pose_batch_size=8,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def by_flip_test(networks):
+    return {
+        flip_test: PoseEstimator.restore(
+            pose=networks["pose"], pose_batch_size=8, flip_test=flip_test
+        )
+        for flip_test in (True, False)
+    }
+
+
+@pytest.fixture(scope="module")
 def restored(networks):
     return restore(networks["detection"]), restore(networks["pose"])
 
@@ -106,14 +125,15 @@ def assert_joints(people, pose, image, flip_test):
 
 
 @pytest.mark.parametrize(("count", "flip_test"), [(0, True), (1, True), (7, True), (40, False)])
-def test_own_boxes_give_the_joints_of_the_reference(networks, restored, picture, count, flip_test):
+def test_own_boxes_give_the_joints_of_the_reference(
+    by_flip_test, restored, picture, count, flip_test
+):
     image = picture(333, 250)
     rng = np.random.default_rng(count)
     low = rng.uniform(-20, 250, (count, 2))
     boxes = np.concatenate([low, low + rng.uniform(8, 240, (count, 2))], 1)
     scores = rng.uniform(0.2, 1, count)
-    estimator = PoseEstimator.restore(pose=networks["pose"], pose_batch_size=8, flip_test=flip_test)
-    people = estimator(image, boxes, scores)
+    people = by_flip_test[flip_test](image, boxes, scores)
     assert len(people) == count
     for person, box, score in zip(people, boxes, scores, strict=True):
         np.testing.assert_allclose(person.box_xyxy, box, rtol=1e-6)

@@ -26,8 +26,11 @@ def frames_of(images, boxes=None):
 
 
 def test_a_hundred_sizes_compile_eight_programs(networks, picture):
-    estimator = PoseEstimator.restore(networks["detection"], networks["pose"], max_persons=2)
-    sizes = (20 + 1980 * np.random.default_rng(0).random((100, 2)) ** 10).astype(int)
+    estimator = PoseEstimator.restore(
+        networks["detection"], networks["pose"], max_persons=2, batch_size=2, pose_batch_size=8
+    )
+    # Mostly small ones, for the sake of the test's time.
+    sizes = (20 + 1980 * np.random.default_rng(0).random((100, 2)) ** 20).astype(int)
     images = (picture(*size) for size in sizes.tolist())
     COMPILATIONS.clear()
     results = list(estimator(images))
@@ -47,6 +50,11 @@ def test_warm_pictures_compile_nothing(networks, picture):
     estimator(picture(640, 480))
     estimator(picture(100, 100), [[0, 0, 50, 50]])
     assert not COMPILATIONS
+
+
+@pytest.fixture(scope="module")
+def pose_alone(networks):
+    return PoseEstimator.restore(pose=networks["pose"], batch_size=2, pose_batch_size=8)
 
 
 class Alive:
@@ -70,38 +78,35 @@ class Alive:
 
 @pytest.mark.parametrize("keep_images", [False, True])
 @pytest.mark.parametrize("everywhere", [False, True])
-def test_a_video_is_never_held_whole(networks, keep_images, everywhere):
+def test_a_video_is_never_held_whole(pose_alone, keep_images, everywhere):
     """Not where everybody waits for a full batch of people, nor where one person waits for it."""
-    estimator = PoseEstimator.restore(
-        pose=networks["pose"], batch_size=4, pose_batch_size=8, flip_test=False
-    )
-    alive, count = Alive(), 200
+    alive, count = Alive(), 150
     one, nobody = person_boxes([[5, 5, 40, 30]]), person_boxes([])
     boxes = [one if everywhere or index == 3 else nobody for index in range(count)]
     taken = 0
-    for frame, result in estimator.stream(frames_of(alive.images(count), boxes), None, keep_images):
+    frames = frames_of(alive.images(count), boxes)
+    for frame, result in pose_alone.stream(frames, None, keep_images):
         assert result.name == str(taken) and len(result.people) == len(boxes[taken].scores)
         assert (frame.image is not None) == keep_images
         taken += 1
-        assert alive.made - taken <= 4 * 4 + 8
+        assert alive.made - taken <= 4 * 2 + 8
         del frame
     gc.collect()
     assert taken == count and alive.alive == 0
-    assert alive.most <= (4 * 4 + 8 + 1 if keep_images else 4)
+    assert alive.most <= (4 * 2 + 8 + 1 if keep_images else 2)
 
 
-def test_a_rare_size_does_not_hold_up_the_others(networks):
+def test_a_rare_size_does_not_hold_up_the_others(pose_alone):
     """One large picture among many small ones: its result comes before the run is over."""
-    estimator = PoseEstimator.restore(pose=networks["pose"], batch_size=2, pose_batch_size=4)
     images = [np.zeros((700, 40, 3) if i == 1 else (40, 40, 3), np.uint8) for i in range(40)]
     read = []
 
     def frames():
-        for frame in frames_of(images, [person_boxes([[0, 0, 9, 9]] * 2)] * len(images)):
+        for frame in frames_of(images, [person_boxes([[0, 0, 9, 9]] * 4)] * len(images)):
             read.append(frame.name)
             yield frame
 
-    when = {result.name: len(read) for _, result in estimator.stream(frames())}
+    when = {result.name: len(read) for _, result in pose_alone.stream(frames())}
     assert list(when) == [str(i) for i in range(40)]
     assert when["1"] <= 10
 
