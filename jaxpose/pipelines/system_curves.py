@@ -109,13 +109,14 @@ def _axes() -> list[Element]:
 
 
 def _curve(curve: Curve, style: str, threshold: float) -> Element:
-    """A joint's curve, thinned to a point a unit of width, and the threshold's dot on it."""
+    """A joint's curve, thinned to two points a unit of width, and the threshold's dot on it."""
     made = element("g", class_=style)
     if not len(curve.scores) or not curve.positives:
         return made
     recall, precision = curve.recall, curve.precision
     column = np.round(recall * _WIDTH).astype(int)
-    kept = np.flatnonzero(np.append(np.diff(column) > 0, True))
+    turns = np.diff(column) > 0
+    kept = np.flatnonzero(np.append(True, turns) | np.append(turns, True))
     # The first point stands for all recalls below it, as for the envelope whose area AP is.
     points = [(0.0, precision[0]), *zip(recall[kept], precision[kept], strict=True)]
     steps = " ".join("{:g},{:g}".format(*_place(r, p)) for r, p in points)

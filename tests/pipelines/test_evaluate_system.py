@@ -84,6 +84,7 @@ def test_writes_and_scores_a_split(run, out, drawn_videos, dataset, boxes, capsy
     printed = capsys.readouterr().out
     assert "& Head & Shou" in printed and "frames/s" in printed
     assert (out / "detections.json").exists() == (boxes == "detector")
+    assert ("--detector is not used" in printed) == (boxes == "ground_truth")
 
 
 def test_the_protocol_tells_where_the_scores_are_from(run, shared):

@@ -145,8 +145,8 @@ def test_curves_by_hand():
     figures = charts(curves, dict.fromkeys(POSETRACK17.joints) | {"nose": 83.3}, threshold=0.5)
     assert len(figures) == 8
     (line,) = figures[0].iter("polyline")
-    # recall 0, 0.5 after the second, 1 after the third; 240 x 180 from (34, 8)
-    assert line.get("points") == "34,8 154,98 274,68"
+    # recall 0, 0.5 (precision 1, then 1/2), 1 (2/3); 240 x 180 px from (34, 8)
+    assert line.get("points") == "34,8 154,8 154,98 274,68"
     (dot,) = figures[0].iter("circle")
     assert (dot.get("cx"), dot.get("cy")) == ("154.0", "98.0")
     assert "nose 83.3" in "".join(figures[0].itertext()) and "top –" in "".join(
@@ -156,4 +156,4 @@ def test_curves_by_hand():
     hits = np.random.default_rng(0).random(crowded.n) < 0.5
     curves["nose"] = curve(-np.arange(crowded.n), hits, crowded.n)
     (line,) = charts(curves, dict.fromkeys(POSETRACK17.joints), 0)[0].iter("polyline")
-    assert len(line.get("points").split()) < 250
+    assert len(line.get("points").split()) < 490
