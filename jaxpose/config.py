@@ -35,7 +35,10 @@ def apply_variants(
             raise UsageError(f"unknown config variant ':{text}'; this config has: {known}")
         try:
             changes[name](config, *[value] * bool(equals))
-        except (TypeError, ValueError) as error:
+        except TypeError:
+            wrong = "takes no value" if equals else f"needs a value: ':{name}=VALUE'"
+            raise UsageError(f"config variant ':{text}' {wrong}") from None
+        except ValueError as error:
             raise UsageError(f"config variant ':{text}' cannot be taken: {error}") from error
     return config
 

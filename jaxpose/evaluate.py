@@ -35,6 +35,14 @@ _OF_NETWORK = {
         "score_thresholds", None, "Of a detector's sweep, such as 0.15,0.3,0.5; as the run."
     ),
     "rule": flags.DEFINE_enum("rule", None, ["11point", "area"], "Of VOC AP; as the run."),
+    "iou_threshold": flags.DEFINE_float("iou_threshold", None, "Of VOC AP; as the run."),
+    "plus_one": flags.DEFINE_bool("plus_one", None, "VOC boxes: widths + 1; as the run."),
+    "inclusive": flags.DEFINE_bool(
+        "inclusive", None, "An IoU equal to VOC's threshold matches; as the run."
+    ),
+    "difficult": flags.DEFINE_enum(
+        "difficult", None, ["ignore", "count"], "VOC's difficult boxes; as the run."
+    ),
 }
 _POSE = flags.DEFINE_string("pose", None, "The system: checkpoint of the pose network.")
 _OF_SYSTEM = {

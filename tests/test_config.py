@@ -60,9 +60,10 @@ def test_a_variant_may_take_a_value():
     _, config = load(path, "overlap=0.7,smoke")
     assert config.matching.overlap_threshold == 0.7 and config.steps == 20
     assert config.eval.score_thresholds == (0.1, 0.2, 0.4)
-    for wrong in ("overlap", "overlap=high", "smoke=1"):
-        with pytest.raises(UsageError, match=f"':{wrong}' cannot be taken"):
-            load(path, wrong)
+    wrong = {"overlap": "needs a value", "overlap=high": "cannot be taken", "smoke=1": "takes no"}
+    for variant, words in wrong.items():
+        with pytest.raises(UsageError, match=f"':{variant}' {words}"):
+            load(path, variant)
 
 
 def test_the_report_detector():

@@ -3,7 +3,8 @@
 posetrack: folders with a JSON file a video, of PoseTrack17 or PoseTrack18; poseval's AP.
 coco: a COCO annotation file and a result file, of keypoints (OKS) or boxes as the results tell.
 voc: a VOCdevkit folder or COCO annotation file, and a COCO result file, one of the kit's text files
-(comp4_det_test_person.txt) or a folder of them; --rule, --iou_threshold, --image_set, --classes.
+(comp4_det_test_person.txt) or a folder of them; --rule, --iou_threshold, --image_set, --classes,
+--noplus_one, --noinclusive, --difficult=count.
 
 --json=FILE writes the scores and how they came about.
 """
@@ -24,6 +25,9 @@ _IOU = flags.DEFINE_float("iou_threshold", 0.5, "Least overlap of a match of voc
 _IMAGE_SET = flags.DEFINE_string(
     "image_set", None, "List of a VOCdevkit to score; default that in the detections' file name."
 )
+_PLUS_ONE = flags.DEFINE_bool("plus_one", True, "Sides of voc's boxes are x2 - x1 + 1.")
+_INCLUSIVE = flags.DEFINE_bool("inclusive", True, "An overlap equal to voc's threshold matches.")
+_DIFFICULT = flags.DEFINE_enum("difficult", "ignore", ["ignore", "count"], "Such boxes of voc.")
 _CLASSES = flags.DEFINE_list("classes", [], "Classes of voc; default all, or those of the files.")
 
 
@@ -50,13 +54,19 @@ def _voc(ground_truth: str, detections: str) -> tuple[list[str], dict[str, Any]]
         rule="area" if _RULE.value == "area" else "11point",
         image_set=_IMAGE_SET.value,
         classes=_CLASSES.value,
+        plus_one=_PLUS_ONE.value,
+        inclusive=_INCLUSIVE.value,
+        count_difficult=_DIFFICULT.value == "count",
     )
     lines = [f"{name:16}{value:7.2f}" for name, value in scores.items() if isinstance(value, float)]
     lines.append(
         f"{scores['detections']} detections, {scores['boxes']} boxes, {scores['images']} images"
     )
     protocol = {
-        "measure": "VOC AP, percent; sides x2 - x1 + 1, an overlap equal to the threshold matches",
+        "measure": "VOC AP, percent",
+        "plus_one": _PLUS_ONE.value,
+        "inclusive": _INCLUSIVE.value,
+        "difficult": _DIFFICULT.value,
         "rule": _RULE.value,
         "iou_threshold": _IOU.value,
         "image_set": _IMAGE_SET.value,

@@ -20,12 +20,9 @@ class _Wanted:
     classes: tuple[str, ...]
     most_boxes: int
     most_ignored: int
-    drop_difficult: bool
 
 
-def image_rows(
-    classes: tuple[str, ...], most_boxes: int, most_ignored: int, drop_difficult: bool = False
-) -> Rows:
+def image_rows(classes: tuple[str, ...], most_boxes: int, most_ignored: int) -> Rows:
     """Rows of the detection task.
 
     The fields, beside those of `batches.neutral_batch`, with G = most_boxes and I = most_ignored:
@@ -37,13 +34,12 @@ def image_rows(
 
     Left out are boxes of other categories (they are background) and boxes that are not finite or
     without area, such as those of persons whose extent nobody knows (no box, and one joint or
-    none): these can be neither learned nor scored.
+    none). Training takes what is under such a person for background.
 
     Args:
       classes: category names of the labels 1, 2, ...
       most_boxes, most_ignored: room for boxes and ignored regions; a record with more of them is
         refused. The manifest's splits say how many there are (`most_boxes`, `most_ignored`).
-      drop_difficult: leave out boxes that are flagged as difficult too.
 
     Raises:
       UsageError: no class or one named twice, or no room.
@@ -52,7 +48,7 @@ def image_rows(
         raise UsageError(f"classes={classes}: name at least one class, and each once")
     if most_boxes < 1 or most_ignored < 0:
         raise UsageError(f"most_boxes={most_boxes}, most_ignored={most_ignored}: 1 and 0 at least")
-    wanted = _Wanted(tuple(classes), most_boxes, most_ignored, drop_difficult)
+    wanted = _Wanted(tuple(classes), most_boxes, most_ignored)
     return Rows(
         config="images",
         check=partial(_check, wanted),
@@ -92,8 +88,6 @@ def _labels(wanted: _Wanted, record: Record) -> Labels:
     boxes = record["people/box_xyxy"]
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(1) & np.isfinite(boxes).all(1)
     kept = of_class.any(1) & has_area
-    if wanted.drop_difficult:
-        kept &= ~record["people/difficult"]
     ignored = _extents(record["ignore/xy"], record["ignore/lengths"])
     for what, found, most in (
         ("boxes", kept.sum(), wanted.most_boxes),
@@ -140,8 +134,6 @@ def _graph_labels(wanted: _Wanted, tf: Any, record: Record) -> Labels:
     boxes = record["people/box_xyxy"]
     has_area = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], 1)
     kept = tf.reduce_any(of_class, 1) & has_area & tf.reduce_all(tf.math.is_finite(boxes), 1)
-    if wanted.drop_difficult:
-        kept &= record["people/difficult"] == 0
     ignored = _graph_extents(tf, record["ignore/xy"], record["ignore/lengths"])
     which = tf.where(kept)[:, 0]
 

@@ -6,7 +6,7 @@ files, one a class, or a COCO result file.
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from jaxpose.annotations.voc import CLASSES, ORIGIN, YEARS, list_file, read_list
 from jaxpose.errors import DataError
 from jaxpose.evaluation.coco_files import read_ground_truth, read_results
 from jaxpose.evaluation.precision_recall import Rule
-from jaxpose.evaluation.voc import Detections, GroundTruth, mean_average_precision
+from jaxpose.evaluation.voc import Detections, GroundTruth, MeanPrecision, mean_average_precision
 
 # comp4_det_test_person.txt: persons found in the images of the list `test`.
 _KIT_NAME = re.compile(r"(?:.+_)?det_(?P<image_set>[^_]+)_(?P<name>[^_]+)")
@@ -41,6 +41,9 @@ def evaluate(
     rule: Rule = "11point",
     image_set: str | None = None,
     classes: Sequence[str] = (),
+    plus_one: bool = True,
+    inclusive: bool = True,
+    count_difficult: bool = False,
 ) -> dict[str, Any]:
     """Score detection files; the pixel conventions are those of the kit, see `evaluation.voc`.
 
@@ -51,10 +54,11 @@ def evaluate(
         `_<class>.txt`, or a folder of such. Lines hold image, score and corners counted from 1.
         Results name an image by its id; those against a kit by its name or number, and a class by
         its position 1..20 in the alphabetical order.
-      iou_threshold, rule: see `voc.average_precision`.
+      iou_threshold, rule, plus_one, inclusive: see `voc.average_precision`.
       image_set: list of the kit, such as `val`; default that in the name of the text files, else
         `test` of 2007 where that is there, else `val`.
       classes: default those of the text files, or all of the ground truth.
+      count_difficult: difficult boxes count as others do, instead of being ignored.
 
     Returns:
       map and ap_<class> in percent (a class without objects has none), images, boxes (those that
@@ -88,38 +92,32 @@ def evaluate(
                 f"{detections}: image {row.image} is not in the ground truth, or not the only one "
                 "of that name; score the same images"
             )
-    return _scores(truth, rows, images, scored, iou_threshold, rule)
+    found = {name: _detections([r for r in rows if r.category == name], images) for name in scored}
+    objects = {name: _objects(truth.frames, name, count_difficult) for name in scored}
+    mean = mean_average_precision(found, objects, iou_threshold, rule, plus_one, inclusive)
+    return _scores(mean, objects, len(truth.frames))
 
 
-def _scores(
-    truth: AnnotationSet,
-    rows: Sequence[_Row],
-    images: dict[str, str],
-    classes: Sequence[str],
-    iou_threshold: float,
-    rule: Rule,
-) -> dict[str, Any]:
-    objects = {name: _objects(truth.frames, name) for name in classes}
-    found = {name: _detections([r for r in rows if r.category == name], images) for name in classes}
-    mean = mean_average_precision(found, objects, iou_threshold, rule)
+def _scores(mean: MeanPrecision, objects: Mapping[str, GroundTruth], images: int) -> dict[str, Any]:
     if np.isnan(mean.value):
-        raise DataError(f"the ground truth has no box of {', '.join(classes)} to find")
+        raise DataError(f"the ground truth has no box of {', '.join(objects)} to find")
     positives = sum(
         int(np.count_nonzero(~np.asarray(difficult, bool)))
         for boxes in objects.values()
         for _, difficult in boxes.values()
     )
     aps = {f"ap_{name}": 100 * ap for name, ap in mean.per_class.items() if not np.isnan(ap)}
-    counts = {"images": len(truth.frames), "boxes": positives, "detections": mean.detected}
+    counts = {"images": images, "boxes": positives, "detections": mean.detected}
     return {"map": 100 * mean.value} | aps | counts
 
 
-def _objects(frames: Iterable[Frame], name: str) -> GroundTruth:
+def _objects(frames: Iterable[Frame], name: str, count_difficult: bool) -> GroundTruth:
     objects: dict[Hashable, tuple[ArrayLike, ArrayLike]] = {}
     for frame in frames:
         own = [p for p in frame.persons if p.category == name and p.box_xyxy is not None]
         boxes = np.array([person.box_xyxy for person in own]).reshape(-1, 4)
-        objects[frame.image_id] = boxes, [person.difficult or person.iscrowd for person in own]
+        ignored = [p.iscrowd or (p.difficult and not count_difficult) for p in own]
+        objects[frame.image_id] = boxes, ignored
     return objects
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
 from jaxpose.ops.boxes import pairwise_iou
 
@@ -20,11 +21,11 @@ class _Progress(NamedTuple):
 
 
 def nms(
-    boxes_xyxy: jax.Array,
-    scores: jax.Array,
+    boxes_xyxy: ArrayLike,
+    scores: ArrayLike,
     iou_threshold: float | jax.Array = 0.45,
     max_outputs: int = 200,
-    valid: jax.Array | None = None,
+    valid: ArrayLike | None = None,
     top_k: int | None = None,
 ) -> jax.Array:
     """Greedy NMS: a box stays iff its IoU with every better box that stays is <= the threshold.
@@ -44,10 +45,11 @@ def nms(
     Returns:
       int32 [max_outputs]: indices into the inputs by falling score, -1 where there is none.
     """
-    boxes = jnp.asarray(boxes_xyxy, jnp.promote_types(boxes_xyxy.dtype, jnp.float32))
+    boxes, scores = jnp.asarray(boxes_xyxy), jnp.asarray(scores)
+    boxes = boxes.astype(jnp.promote_types(boxes.dtype, jnp.float32))
     takes_part = jnp.isfinite(boxes).all(-1) & (scores > -jnp.inf)
     if valid is not None:
-        takes_part &= valid
+        takes_part &= jnp.asarray(valid, bool)
     scores = jnp.where(takes_part, scores, -jnp.inf)
     candidates = min(len(boxes), len(boxes) if top_k is None else top_k)
     if _BLOCK < candidates < len(boxes):

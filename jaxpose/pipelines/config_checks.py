@@ -1,6 +1,7 @@
 """What a config may say, and what a resumed run may change."""
 
 import json
+from math import inf, isfinite
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -29,7 +30,7 @@ def check_config(config: ConfigDict) -> None:
         ),
     }
     if config.task == "detection":
-        rules |= _detection_rules(config)
+        rules |= _detection_rules(config) | _augmentation_rules(config)
     for name, (good, meaning) in rules.items():
         if not good:
             value: Any = config
@@ -56,9 +57,14 @@ def _detection_rules(config: ConfigDict) -> dict[str, tuple[bool, str]]:
             all(detect.score_threshold <= value < 1 for value in thresholds),
             "numbers from config.detect.score_threshold to below 1",
         ),
-        "mean": (len(config.mean) == 3, "three numbers"),
-        "augment.crop_trials": (config.augment.crop_trials >= 1, "1 or more"),
-        "augment.zoom_out": (config.augment.zoom_out >= 1, "1 or more"),
+        "mean": (len(config.mean) == 3 and all(map(isfinite, config.mean)), "three numbers"),
+        "max_boxes": (config.max_boxes >= 0, "0 (from the records) or more"),
+        "max_ignored": (config.max_ignored >= 0, "0 (from the records) or more"),
+        "model.head_init_std": (model.head_init_std > 0, "above 0"),
+        "init_from": (
+            not (config.init_from and model.base_weights),
+            "'' where config.model.base_weights is given: a run starts from one of them",
+        ),
         "model.width": (model.width > 0, "above 0"),
         "model.base_weights": (
             plain or not model.base_weights,
@@ -72,6 +78,28 @@ def _detection_rules(config: ConfigDict) -> dict[str, tuple[bool, str]]:
         "eval.rule": (config.eval.rule in ("11point", "area"), "'11point' or 'area'"),
         "model.head_init": (config.model.head_init in ("normal", "xavier"), "'normal' or 'xavier'"),
     }
+
+
+def _augmentation_rules(config: ConfigDict) -> dict[str, tuple[bool, str]]:
+    options = config.augment
+    rules = {
+        "crop_trials": (options.crop_trials >= 1, "1 or more"),
+        "zoom_out": (options.zoom_out >= 1, "1 or more"),
+        "min_ious": (
+            len(options.min_ious) > 0 and all(0 <= value <= 1 for value in options.min_ious),
+            "numbers from 0 to 1",
+        ),
+    }
+    for name in ("distort", "zoom_out", "crop", "flip"):
+        chance = options[f"{name}_probability"]
+        rules[f"{name}_probability"] = (0 <= chance <= 1, "from 0 to 1")
+    ranges = {"crop_scale": 1, "crop_aspect": inf, "contrast": inf, "saturation": inf}
+    for name, most in ranges.items():
+        low, high = options[name]
+        least = low > 0 if name.startswith("crop") else low >= 0
+        words = "two rising numbers above 0" + f", at most {most}" * (most == 1)
+        rules[name] = (least and low <= high <= most, words)
+    return {f"augment.{name}": rule for name, rule in rules.items()}
 
 
 # What a run cannot change between its start and a resume without becoming another run.

@@ -20,6 +20,8 @@ def protocol(records: Records) -> dict[str, Any]:
         f"rule {config.eval.rule}, mean of classes",
         "rule": config.eval.rule,
         "iou_threshold": config.eval.iou_threshold,
+        "plus_one": bool(config.eval.plus_one),
+        "inclusive": bool(config.eval.inclusive),
         "difficult": "positives like others; crowds neither positives nor errors"
         if config.eval.difficult == "count"
         else "neither positives nor errors; crowds likewise",
@@ -49,6 +51,7 @@ def table(report: dict[str, Any], records: Records) -> list[str]:
     data = config.data
     lines.append(
         f"{report['boxes']} boxes in {report['images']} images of {data.eval} {data.eval_split}, "
-        f"step {report['protocol']['checkpoint_step']}"
+        f"step {report['protocol']['checkpoint_step']} "
+        f"({report['protocol']['checkpoint_choice']})"
     )
     return lines

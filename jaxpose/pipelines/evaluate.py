@@ -1,7 +1,7 @@
 """Score a checkpoint on a split and write the figures with the protocol they were measured by."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from jaxpose.pipelines import detection_report, pose_report
 from jaxpose.pipelines.config_checks import check_config
 from jaxpose.pipelines.prepare import Records, open_sets
 from jaxpose.pipelines.scoring import score
+from jaxpose.pipelines.system_protocol import choice, run_name
 from jaxpose.tasks import make_task
 from jaxpose.training.sharding import data_mesh, local_rows, put_batch, replicate
 from jaxpose.training.step import make_predict_step
@@ -35,14 +36,15 @@ def evaluate(
     data_dir: str | None = None,
     source: str | None = None,
     flip_test: bool | None = None,
-    score_thresholds: Sequence[float] | None = None,
-    rule: str | None = None,
     batch_size: int | None = None,
+    **of_detectors: Any,
 ) -> dict[str, Any]:
     """Score a run's checkpoint; None takes what the run's config says.
 
-    `flip_test` is of pose networks, `score_thresholds` (of the sweep) and `rule` of detectors.
-    Writes `scores.json` and `pictures/evaluation.png` into the workdir and prints a table.
+    `flip_test` is of pose networks, `of_detectors` are fields of `config.eval` of detectors
+    (score_thresholds of the sweep, rule, iou_threshold, plus_one, inclusive and difficult of VOC
+    AP). Prints a table and writes `scores.json` and `pictures/evaluation.png` into the workdir; for
+    another data set or split than the run's own, into `eval_<data set>_<split>` in it.
 
     Returns:
       what scores.json holds: flat metrics and a `protocol` block.
@@ -56,12 +58,13 @@ def evaluate(
     restored = restore(workdir, step)
     config = restored.config.copy_and_resolve_references().unlock()
     _set_data(config, dataset, split, data_dir, source)
-    _set_options(config, flip_test, score_thresholds, rule, batch_size)
+    _set_options(config, flip_test, batch_size, of_detectors)
     records = open_sets(config)
     metrics, sheet = _score(restored, records)
     made = _provenance(restored, records)
+    made |= {"run": run_name(workdir), "checkpoint_choice": choice(restored.config, step)}
     report = metrics | {"protocol": PROTOCOLS[config.task](records) | made}
-    folder = Path(workdir)
+    folder = _folder(Path(workdir), restored.config, config)
     write_atomic(folder / SCORES, json.dumps(report, indent=2))
     if sheet is not None:
         (folder / "pictures").mkdir(exist_ok=True)
@@ -70,6 +73,16 @@ def evaluate(
         print(line)
     print(f"written to {folder / SCORES}")
     return report
+
+
+def _folder(workdir: Path, own: ConfigDict, scored: ConfigDict) -> Path:
+    """Where scores go: those of another set must not take the place of the run's own."""
+    data_set, split = scored.data.eval, scored.data.eval_split
+    if (data_set, split) == (own.data.eval, own.data.eval_split):
+        return workdir
+    folder = workdir / f"eval_{data_set}_{split}"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _set_data(
@@ -92,25 +105,25 @@ def _set_data(
 def _set_options(
     config: ConfigDict,
     flip_test: bool | None,
-    score_thresholds: Sequence[float] | None,
-    rule: str | None,
     batch_size: int | None,
+    of_detectors: Mapping[str, Any],
 ) -> None:
     if flip_test is not None:
         if config.task != "pose":
             raise UsageError("--flip_test is of pose networks; this checkpoint holds a detector")
         config.eval.flip_test = flip_test
-    if score_thresholds is not None or rule is not None:
-        if config.task != "detection":
-            raise UsageError(
-                "--score_thresholds and --rule are of detectors; this checkpoint finds poses"
-            )
-        config.eval.score_thresholds = tuple(score_thresholds or config.eval.score_thresholds)
-        config.eval.rule = rule or config.eval.rule
+    if of_detectors and config.task != "detection":
+        strangers = ", ".join(f"--{name}" for name in of_detectors)
+        raise UsageError(f"{strangers}: of detectors only; this checkpoint finds poses")
+    config.eval.update({name: _plain(value) for name, value in of_detectors.items()})
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"--batch_size is {batch_size}; it must be 1 or more")
     config.eval.batch_size = batch_size or config.eval.batch_size
     check_config(config)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _score(restored: Restored, records: Records) -> tuple[dict[str, Any], Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 from etils import epath
+from ml_collections import ConfigDict
 
 import jaxpose
 from jaxpose.inference.joint_slots import JointSlots
@@ -33,6 +34,14 @@ def run_name(path: str | Path) -> str:
     return given.stem if given.is_file() else run_folder(path).name
 
 
+def choice(config: ConfigDict, step: int | None = None) -> str:
+    """Why this step of a run: a score on the very data set that it was chosen by flatters it."""
+    if step is not None:
+        return "given"
+    best, data = config.checkpoint.best, config.data
+    return f"best {best} of {data.eval} {data.eval_split}, else the newest" if best else "newest"
+
+
 def network_block(path: str | Path, restored: Restored) -> dict[str, Any]:
     """A network: its run, task, step, checkpoint digest, training data and input size."""
     config = restored.config
@@ -40,6 +49,7 @@ def network_block(path: str | Path, restored: Restored) -> dict[str, Any]:
         "run": run_name(path),
         "task": config.task,
         "step": restored.step,
+        "checkpoint_choice": choice(config),
         "checkpoint_digest": restored.digest,
         "trained_on": list(config.data.train),
         "input_size": list(config.input_size),

@@ -109,7 +109,7 @@ def _named_networks(scores: Scores, row: Row) -> list[_Named]:
         if "detector_classes" not in protocol:
             return []
         step, digest = protocol.get("checkpoint_step"), protocol.get("checkpoint_digest")
-        return [_Named(row.detector, folder, step, digest)]
+        return [_Named(row.detector, protocol.get("run", folder), step, digest)]
     if protocol.get("kind") != "system":
         return []
     blocks = [(network, protocol.get(role) or {}) for role, network in _roles(row)]
@@ -180,7 +180,8 @@ def _trained(runs: Sequence[Run]) -> str:
 
 def _detection_notes(scores: Scores, runs: Sequence[Run]) -> tuple[str, ...]:
     counts = " and ".join(f"{scores.report.get(name)} {name}" for name in ("images", "boxes"))
-    return (f"{_trained(runs)}; {counts}; AP rule {scores.protocol.get('rule')}",)
+    chosen = f"step chosen: {scores.protocol.get('checkpoint_choice')}"
+    return (f"{_trained(runs)}; {chosen}; {counts}; AP rule {scores.protocol.get('rule')}",)
 
 
 def _system_notes(scores: Scores, runs: Sequence[Run]) -> tuple[str, ...]:
@@ -188,4 +189,6 @@ def _system_notes(scores: Scores, runs: Sequence[Run]) -> tuple[str, ...]:
     chosen = ((name, scores.protocol.get(name)) for name in names)
     options = [f"{name} {value}" for name, value in chosen if value is not None]
     frames = f"{scores.report.get('frames_evaluated')} labelled frames"
-    return (f"{_trained(runs)}; {frames}; {', '.join(options)}",)
+    blocks = [scores.protocol.get(role) or {} for role in ("detector", "pose")]
+    chosen = " and ".join(str(block.get("checkpoint_choice")) for block in blocks)
+    return (f"{_trained(runs)}; steps chosen: {chosen}; {frames}; {', '.join(options)}",)

@@ -50,13 +50,13 @@ def _base_weights(config: ConfigDict, model: SSD) -> dict[str, np.ndarray]:
     file = config.model.base_weights
     weights = read_weights(file)
     source = vgg_source(weights)
-    if source == "vgg16_reducedfc" and config.channels == "rgb":
-        _say(
-            f"WARNING: {file} comes from Caffe, which fed blue, green, red; "
-            "--config.channels=bgr does so (the torch ports feed rgb)"
-        )
     base = vgg_base_weights(model, weights, source)
-    _say(f"VGG16 base: {len(base)} tensors of {file} ({source})")
+    order = "bgr" if source == "vgg16_reducedfc" else "rgb"
+    turned = ""
+    if order != config.channels:  # the same network for images of the other order
+        base["vgg/conv1_1/kernel"] = base["vgg/conv1_1/kernel"][:, :, ::-1]
+        turned = f", conv1_1 turned from {order} to {config.channels}"
+    _say(f"VGG16 base: {len(base)} tensors of {file} ({source}{turned})")
     return base
 
 

@@ -94,13 +94,6 @@ def test_labels_count_in_the_classes_asked_for(row_of):
 
 
 @BOTH_ROWS
-def test_difficult_boxes_are_dropped_on_demand(row_of):
-    row = row_of(image_rows(CLASSES, 3, 2, drop_difficult=True), record())
-    assert row["labels"].tolist() == [1, 2, 0]
-    assert not row["difficult"].any() and not row["boxes"][2].any()
-
-
-@BOTH_ROWS
 def test_a_frame_without_anyone_has_no_labels(row_of):
     row = row_of(image_rows(CLASSES, 2, 1), without_people())
     assert row["boxes"].shape == (2, 4) and row["ignore"].shape == (1, 4)

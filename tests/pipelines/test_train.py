@@ -33,8 +33,8 @@ def arrays(workdir, step=None):
 
 
 def logged(workdir):
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [row for row in rows if "train/loss" in row]
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [row for row in map(json.loads, lines) if "train/loss" in row]
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,14 @@ def test_evaluate_sweeps_a_detectors_thresholds(run, capsys):
     protocol = json.loads((folder / "scores.json").read_text())["protocol"]
     assert protocol["classes"] == ["person"] and "11point" in protocol["map"]
     assert any("person boxes" in note for note in protocol["notes"])
+    assert protocol["checkpoint_choice"] == "given" and protocol["run"] == folder.name
     with pytest.raises(UsageError, match="--flip_test"):
         evaluate(str(folder), flip_test=True)
+    options = {"rule": "area", "plus_one": False, "inclusive": False, "difficult": "count"}
+    other = evaluate(str(folder), split="train", **options)
+    assert other["protocol"]["checkpoint_choice"].startswith("best map of posetrack18 validation")
+    assert (folder / "eval_posetrack18_train" / "scores.json").exists()
+    assert "area" in other["protocol"]["map"] and "like others" in other["protocol"]["difficult"]
 
 
 def test_restore_takes_the_averaged_weights_and_predicts(run):
@@ -224,11 +230,8 @@ train(from_json(text), {str(tmp_path / "run")!r})
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    rows = [
-        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        for folder in (run[0], tmp_path / "run")
-    ]
-    losses = [{r["step"]: r["train/loss"] for r in part if "train/loss" in r} for part in rows]
+    rows = [logged(folder) for folder in (run[0], tmp_path / "run")]
+    losses = [{r["step"]: r["train/loss"] for r in part} for part in rows]
     assert losses[1][2] == pytest.approx(losses[0][2], rel=0.02)
 
 

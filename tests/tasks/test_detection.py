@@ -228,13 +228,3 @@ def test_a_config_makes_the_task_that_it_describes(tmp_path, capsys):
     config.input_size = (300, 200)
     with pytest.raises(UsageError, match="300 x 200"):
         make_task(config)
-
-
-def test_base_weights_of_another_channel_order_are_warned_of(tmp_path, capsys):
-    names = {f"{n}.{t}": np.zeros(1) for n in (0, 31, 33) for t in ("weight", "bias")}
-    np.savez(tmp_path / "reduced.npz", **names)
-    config = detection_config()
-    config.model.base_weights = str(tmp_path / "reduced.npz")
-    with pytest.raises(CheckpointError, match="missing"):
-        make_task(config).initial_value("conf_0/bias", (8,), np.random.default_rng(0))
-    assert "--config.channels=bgr" in capsys.readouterr().out

@@ -61,6 +61,7 @@ def write_detection_scores():
             "score_thresholds": [0.15, 0.3, 0.5],
             "checkpoint_step": run.step,
             "checkpoint_digest": run.digest,
+            "checkpoint_choice": "given",
         } | protocol
         path = run.folder / "scores.json"
         path.write_text(json.dumps(report))

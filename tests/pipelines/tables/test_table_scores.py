@@ -42,7 +42,10 @@ def test_a_sweep_fills_its_rows_in_fractions(tmp_path, make_run, write_detection
     filled = cells(tmp_path, 3)
     assert [cell.figures for cell in filled] == [{MAP: 0.44}, {MAP: 0.51}, {MAP: None}]
     assert {cell.source for cell in filled} == {path}
-    assert "ssd300_coco step 15000; 50 images and 120 boxes; AP rule 11point" in filled[0].notes
+    assert (
+        "ssd300_coco step 15000; step chosen: given; 50 images and 120 boxes; AP rule 11point"
+        in filled[0].notes
+    )
     assert {cell.reason for cell in cells(tmp_path, 1)} == {"not trained yet: ssd300_posetrack"}
 
 
