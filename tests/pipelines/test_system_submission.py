@@ -1,6 +1,8 @@
 """Result files: perfect poses written and read back score 100, and no run leaves half of them."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +106,14 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
         raise KeyboardInterrupt
     assert [path.name for path in folder.parent.iterdir()] == ["predictions"]
     assert (folder / "b").read_text() == "second"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for process in (dead.pid, os.getppid()):
+        (folder.parent / f"incomplete.{process}_predictions").mkdir()
+    with replaced_folder(folder):
+        pass
+    left = sorted(path.name for path in folder.parent.iterdir())
+    assert left == [f"incomplete.{os.getppid()}_predictions", "predictions"]
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(DataError, match="predictions: cannot be written"),
