@@ -8,7 +8,7 @@ for frame in estimator("videos"):         # a folder, list or video: FrameResult
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -71,6 +71,16 @@ class PoseEstimator:
         chosen = checked(Options(**options))
         found = None if detector is None else restore(detector)
         return cls(found, restore(pose), chosen)
+
+    @overload
+    def __call__(
+        self, source: np.ndarray, boxes: Any = None, box_scores: Any = None
+    ) -> list[Person]: ...
+
+    @overload
+    def __call__(
+        self, source: Any, boxes: Any = None, box_scores: Any = None
+    ) -> list[Person] | Iterator[FrameResult]: ...
 
     def __call__(
         self, source: Any, boxes: Any = None, box_scores: Any = None

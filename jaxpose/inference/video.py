@@ -17,6 +17,7 @@ SUFFIXES = frozenset(
 # A video of which less can be read is an input that failed.
 LEAST_SHARE = 0.95
 _USUAL_RATE = 25.0
+TURNED = "turned upright by its video's orientation"
 
 
 @dataclass
@@ -107,6 +108,7 @@ def read_video(source: str | Path | int, report: VideoReport) -> Iterator[Frame]
 
 def _frames(capture: cv2.VideoCapture, report: VideoReport) -> Iterator[Frame]:
     index, started = 0, time.perf_counter()
+    note = TURNED if capture.get(cv2.CAP_PROP_ORIENTATION_META) % 360 else ""
     while capture.grab():
         name, seconds = f"{report.name}/{index:06d}", _seconds(capture, report, index)
         decoded, bgr = capture.retrieve()
@@ -114,7 +116,8 @@ def _frames(capture: cv2.VideoCapture, report: VideoReport) -> Iterator[Frame]:
             report.read += 1
             image = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
             took = time.perf_counter() - started
-            yield Frame(name, image, report.name, index, seconds=seconds, decode_seconds=took)
+            frame = Frame(name, image, report.name, index, note=note, seconds=seconds)
+            yield frame._replace(decode_seconds=took)
         else:
             report.failed += 1
             text = f"{name}: this frame of the video cannot be decoded"

@@ -1,6 +1,7 @@
 """Many frames: how much is compiled, how far the estimator reads ahead, and in which order."""
 
 import gc
+import threading
 import weakref
 
 import jax
@@ -94,6 +95,16 @@ def test_a_video_is_never_held_whole(pose_alone, keep_images, everywhere):
     gc.collect()
     assert taken == count and alive.alive == 0
     assert alive.most <= (4 * 2 + 8 + 1 if keep_images else 2)
+
+
+def test_leaving_in_the_middle_stops_all_threads(pose_alone, tmp_path, picture, jpeg):
+    for index in range(30):
+        (tmp_path / f"{index:02d}.jpg").write_bytes(jpeg(picture(60, 40)))
+    before = threading.active_count()
+    results = pose_alone(tmp_path, {"00.jpg": [[0, 0, 30, 30]]})
+    assert next(results).name == "00.jpg" and threading.active_count() > before
+    results.close()
+    assert threading.active_count() == before
 
 
 def test_a_rare_size_does_not_hold_up_the_others(pose_alone):

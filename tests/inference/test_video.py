@@ -1,12 +1,14 @@
 """Videos: what is read of them, whole or damaged, and written."""
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
 
 from jaxpose.inference.inputs import Camera, Inputs
 from jaxpose.inference.sources import find_sources
-from jaxpose.inference.video import VideoReport, frame_count, read_video
+from jaxpose.inference.video import TURNED, VideoReport, frame_count, read_video
 from jaxpose.inference.video_writing import create_video, has_h264
 
 
@@ -40,6 +42,20 @@ def test_frames_come_in_order_with_their_times(write):
     levels = [frame.image.mean((0, 1)) for frame in frames]
     np.testing.assert_allclose(np.diff([level[0] for level in levels]), 10, atol=3)  # red first
     assert all(frame.decode_seconds > 0 and not frame.error for frame in frames)
+
+
+def test_a_video_that_was_filmed_upright_is_turned_and_says_so(write):
+    path = write("phone.mp4", 6, code="mp4v")
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 44  # of the track's header: a, b, u, c, d, v, x, y, w
+    quarter = [0, 1 << 16, 0, -(1 << 16), 0, 0, 48 << 16, 0, 1 << 30]
+    data[matrix : matrix + 36] = struct.pack(">9i", *quarter)
+    plain = list(read_video(path, VideoReport("phone")))
+    path.write_bytes(data)
+    frames = list(read_video(path, VideoReport("phone")))
+    assert [frame.image.shape for frame in frames] == [(64, 48, 3)] * 6
+    assert {frame.note for frame in frames} == {TURNED} and {f.note for f in plain} == {""}
+    np.testing.assert_allclose(frames[0].image, np.rot90(plain[0].image, -1), atol=3)
 
 
 def damaged(path, kind):
