@@ -186,8 +186,8 @@ def _detection_notes(scores: Scores, runs: Sequence[Run]) -> tuple[str, ...]:
 
 def _system_notes(scores: Scores, runs: Sequence[Run]) -> tuple[str, ...]:
     names = ("nms_iou", "oks_nms", "max_persons", "joint_score", "keypoint_threshold", "flip_test")
-    chosen = ((name, scores.protocol.get(name)) for name in names)
-    options = [f"{name} {value}" for name, value in chosen if value is not None]
+    given = ((name, scores.protocol.get(name)) for name in names)
+    options = [f"{name} {value}" for name, value in given if value is not None]
     frames = f"{scores.report.get('frames_evaluated')} labelled frames"
     blocks = [scores.protocol.get(role) or {} for role in ("detector", "pose")]
     chosen = " and ".join(str(block.get("checkpoint_choice")) for block in blocks)
