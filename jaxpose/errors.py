@@ -57,6 +57,8 @@ def _usage_exit(message: str) -> NoReturn:
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(list(argv))
+    except SystemExit:  # --help and its kin leave with 1, which means here that inputs failed
+        sys.exit(0)
     except JaxposeError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -71,7 +73,16 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     ) as e:
         if "--debug" in argv:
             raise
-        _usage_exit(f"{e} (see --help)")
+        _usage_exit(f"{_one_line(e)} (see --help)")
+
+
+def _one_line(error: Exception) -> str:
+    """The message; ml_collections wraps one that begins with the name of a field in a KeyError."""
+    inner = error.args[0] if error.args and isinstance(error.args[0], KeyError) else error
+    if not isinstance(inner, KeyError) or not inner.args:
+        return " ".join(str(inner).split())
+    field, _, hint = str(inner.args[0]).partition("\n")
+    return " ".join(f"the config has no field {field}. {hint}".split())
 
 
 def run_main(main: Callable[[list[str]], object]) -> NoReturn:

@@ -6,6 +6,7 @@ from jaxpose.config import define_config_flag, loaded_config
 from jaxpose.errors import UsageError, run_main
 
 _CONFIG = define_config_flag()
+flags.declare_key_flag("config")
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Checkpoints and metrics; runs/<config name> without it."
 )

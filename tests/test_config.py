@@ -95,6 +95,7 @@ def test_skeleton_resolution():
         (["--config=configs/quickstart.py", "--config.batch_sise=3"], "batch_size"),
         (["--config=configs/quickstart.py", "--config.model.stack=3"], "stacks"),
         (["--config=configs/quickstart.py", "--config.batch_size=many"], "batch_size"),
+        (["--config=configs/quickstart.py", "--config.nosuch=1"], "no field 'nosuch'"),
         (["--config=configs/quickstart.py:smok"], "smoke"),
         ([], "--config"),
     ],
@@ -109,4 +110,5 @@ def test_wrong_command_lines_exit_with_2_and_one_line(flags, expected):
     )
     assert done.returncode == 2, done.stderr
     assert expected in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1 and "\\n" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -51,6 +51,8 @@ def test_success_unexpected_and_usage():
     assert unexpected.stderr.count("\n") == 1 and "ZeroDivisionError" in unexpected.stderr
     assert "Traceback" in run("Unexpected", "--debug").stderr
     assert run("Interrupt").returncode == 130
+    helped = run("--help")
+    assert helped.returncode == 0 and "--number" in helped.stdout
     for wrong in ("--nonsense=1", "--number=x"):
         done = run(wrong)
         assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr

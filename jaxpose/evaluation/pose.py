@@ -47,7 +47,9 @@ class PoseEvaluator:
             "people": len(self._images),
             "joints": int((rows["joint_mask"] > 0).any(0).sum()),
         }
-        if np.isfinite(rows["head_size"]).any():
+        with_head = np.isfinite(rows["head_size"])
+        if with_head.any():
+            result["pckh_people"] = int(with_head.sum())
             scores = pckh(rows["points"], truth, valid, rows["head_size"], mean_joints=in_mean)
             result |= self._named("pckh", scores)
         scores = pck(rows["points"], truth, valid, rows["box_xyxy"], mean_joints=in_mean)
@@ -75,7 +77,8 @@ class PoseEvaluator:
             dict(rows) | finite, valid[chosen], np.array(self._images)[chosen].tolist()
         )
         stats = oks_ap(truth, results, self._skeleton.sigmas)
-        return {f"oks_{name.lower()}": 100 * value for name, value in stats.items()}
+        # pycocotools says -1 where nobody is of that size.
+        return {f"oks_{name.lower()}": 100 * v for name, v in stats.items() if v >= 0}
 
 
 def coco_records(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxpose.evaluation.mean_pose import mean_pose, place_pose
+from jaxpose.pipelines.scoring import from_all_processes
 from jaxpose.tasks.task import Task
 
 # Batches of training people that the mean pose is taken over; it has long settled by then.
@@ -24,8 +25,9 @@ def mean_pose_scores(
     `interrupted` is called before each batch; it raises to stop.
     """
     keypoints, boxes = [], []
-    for batch in islice(train, MOST_BATCHES):
+    for own in islice(train, MOST_BATCHES):
         interrupted()
+        batch, _ = from_all_processes(own, {})
         real = np.asarray(batch["mask"]) > 0
         # A joint that a data set lacks is no annotation.
         flags = (
@@ -35,8 +37,9 @@ def mean_pose_scores(
         boxes.append(np.asarray(batch["box_xyxy"])[real])
     pose = mean_pose(np.concatenate(keypoints), np.concatenate(boxes))
     evaluator = task.evaluator()
-    for batch in validation:
+    for own in validation:
         interrupted()
+        batch, _ = from_all_processes(own, {})
         points = place_pose(pose, np.asarray(batch["box_xyxy"]))
         evaluator.add(batch, {"points": points, "scores": np.ones(points.shape[:2])})
     return evaluator.result()

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-# Metric -> how it is called, and what it counts.
+# Metric -> how it is called, the metric that says on how many it was measured, and what these are.
 TITLES = {
-    "pckh": ("PCKh@0.5", "people"),
-    "oks_ap": ("OKS AP", "people"),
-    "pck": ("PCK@0.2 of the person box", "people"),
-    "map": ("mAP at IoU 0.5", "images"),
+    "pckh": ("PCKh@0.5", "pckh_people", "people"),
+    "oks_ap": ("OKS AP", "oks_people", "people"),
+    "pck": ("PCK@0.2 of the person box", "people", "people"),
+    "map": ("mAP at IoU 0.5", "images", "images"),
 }
 
 
@@ -18,11 +18,11 @@ def report_lines(folder: Path, metrics: Mapping[str, float]) -> list[str]:
     metric = next((name for name in TITLES if name in metrics), None)
     lines = []
     if metric is not None:
-        title, counted = TITLES[metric]
+        title, number, counted = TITLES[metric]
         rows: dict[str, Mapping[str, float]] = {"trained": metrics}
         if (folder / "baselines.json").exists():
             rows = json.loads((folder / "baselines.json").read_text()) | rows
-        lines.append(f"{title} on {int(metrics[counted])} {counted} of the validation split:")
+        lines.append(f"{title} on {int(metrics[number])} {counted} of the validation split:")
         lines += [
             f"  {label:10s} {scores[metric]:6.2f}"
             for label, scores in rows.items()

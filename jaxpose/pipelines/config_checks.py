@@ -19,6 +19,8 @@ def check_config(config: ConfigDict) -> None:
         "non_finite": (config.non_finite in ("stop", "skip"), "'stop' or 'skip'"),
         "seed": (config.seed >= 0, "0 or more"),
         "steps": (config.steps >= 0, "0 (from epochs) or more"),
+        "epochs": (config.steps > 0 or config.epochs > 0, "above 0 where steps is 0"),
+        "input_size": (_is_size(config.input_size), "a height and a width, such as (256, 256)"),
         "batch_size": (config.batch_size >= 1, "1 or more"),
         "ema_decay": (0 <= config.ema_decay < 1, "from 0 (off) to below 1"),
         "checkpoint.max_to_keep": (config.checkpoint.max_to_keep >= 1, "1 or more"),
@@ -31,12 +33,32 @@ def check_config(config: ConfigDict) -> None:
     }
     if config.task == "detection":
         rules |= _detection_rules(config) | _augmentation_rules(config)
+    else:
+        rules |= _pose_rules(config)
     for name, (good, meaning) in rules.items():
         if not good:
             value: Any = config
             for part in name.split("."):
                 value = value[part]
             raise UsageError(f"config.{name} is {value!r}; it must be {meaning}")
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(side > 0 for side in value)
+
+
+def _pose_rules(config: ConfigDict) -> dict[str, tuple[bool, str]]:
+    options, multiple = config.augment, 4 * 2**config.model.depth
+    fits = _is_size(config.input_size) and not any(side % multiple for side in config.input_size)
+    return {
+        "model.depth": (config.model.depth >= 1, "1 or more"),
+        "input_size": (fits, f"two multiples of 4 * 2^depth = {multiple}"),
+        "heatmap.sigma": (config.heatmap.sigma > 0, "above 0"),
+        "augment.rotation_probability": (0 <= options.rotation_probability <= 1, "from 0 to 1"),
+        "augment.flip_probability": (0 <= options.flip_probability <= 1, "from 0 to 1"),
+        "augment.scale": (options.scale >= 0, "0 or more"),
+        "augment.color": (0 <= options.color <= 1, "from 0 to 1"),
+    }
 
 
 def _detection_rules(config: ConfigDict) -> dict[str, tuple[bool, str]]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from jaxpose.data.manifest import Manifest, open_records
@@ -23,6 +22,7 @@ from jaxpose.pipelines.record_sets import (
     scored_rows,
     training_rows,
 )
+from jaxpose.training.sharding import wait_for_processes
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,7 @@ def prepare_records(config: ConfigDict, workdir: Path) -> Records:
         config.data_dir = str(Path(config.data_dir or workdir / "data") / "drawn_people")
     if jax.process_index() == 0:
         make_records(config)
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("records are there")
+    wait_for_processes("the records are there")
     return open_sets(config)
 
 

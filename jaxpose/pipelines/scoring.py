@@ -8,7 +8,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxpose.tasks.task import Task
-from jaxpose.training.sharding import local_values
+from jaxpose.training.sharding import local_values, wait_for_processes
 
 
 def score(
@@ -33,20 +33,21 @@ def score(
         predictions = local_values(dict(predict(variables, put(host))))
         if sheet is None:
             sheet = task.picture(host, predictions)
-        evaluator.add(*_from_all_processes(host, predictions))
+        evaluator.add(*from_all_processes(host, predictions))
     return evaluator.result(), sheet
 
 
-def _from_all_processes(
+def from_all_processes(
     host: Mapping[str, Any], predictions: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Rows of all processes in global order; images stay where they are."""
+    """Rows of all processes in global order, the same on each; images stay where they are."""
     rows = {name: np.asarray(values) for name, values in host.items() if name != "image"}
     if jax.process_count() == 1:
         return rows, dict(predictions)
     # Strings travel as fixed-width bytes: collectives move numbers only.
     rows["id"] = np.array([str(name).encode() for name in rows["id"]], "S256")
     rows["id"] = rows["id"].view(np.uint8).reshape(len(rows["mask"]), -1)
+    wait_for_processes("predicted")  # one may still compile what another has run
     gathered = multihost_utils.process_allgather((rows, dict(predictions)), tiled=True)
     rows, together = jax.tree.map(np.asarray, gathered)
     raw = np.ascontiguousarray(rows["id"]).view("S256").ravel()

@@ -6,6 +6,7 @@ statistics are those of the global batch by construction.
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from orbax.checkpoint import multihost
 from jaxpose.errors import UsageError
 
 DATA_AXIS = "data"
+_WAITS = count()
 _HOST_KINDS = "OSU"  # objects and strings (ids) have no place on a device
 
 
@@ -86,7 +88,8 @@ def wait_for_processes(name: str, seconds: int = 3600) -> None:
     which one process may compile longer than another.
     """
     if jax.process_count() > 1:
-        multihost.get_barrier_sync_fn()(key=f"jaxpose: {name}", timeout_ms=1000 * seconds)
+        key = f"jaxpose {next(_WAITS)}: {name}"  # a key serves once; all processes wait in order
+        multihost.get_barrier_sync_fn()(key=key, timeout_ms=1000 * seconds)
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -153,10 +156,10 @@ def put_batch(
     if len(set(rows.values())) > 1 or () in rows.values():
         raise ValueError(f"arrays of a batch must have equally many rows, got {rows}")
     local_devices = len(mesh.local_devices)
-    for (count,) in set(rows.values()):
-        if count == 0 or count % local_devices:
+    for (found,) in set(rows.values()):
+        if found == 0 or found % local_devices:
             raise UsageError(
-                f"a batch of {count} rows cannot be split over the {local_devices} devices of "
+                f"a batch of {found} rows cannot be split over the {local_devices} devices of "
                 f"this process; make the batch size a multiple of {mesh.size}"
             )
     return jax.make_array_from_process_local_data(split_rows(mesh), arrays)

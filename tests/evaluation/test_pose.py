@@ -70,6 +70,9 @@ def test_joints_that_the_set_lacks_or_left_out_do_not_count():
     assert result["joints"] == 16 and result["pckh"] == 100
     assert result["oks_ap"] == pytest.approx(100)
     assert "pckh_nose" not in result and "pckh_left_shoulder" not in result
+    # Everyone is of one size; pycocotools says -1 of the others.
+    assert result["oks_ap_m"] == pytest.approx(100) and "oks_ap_l" not in result
+    assert result["pckh_people"] == len(batch["mask"]) == result["oks_people"]
 
 
 def test_mpii_mean_leaves_out_pelvis_and_thorax():
