@@ -14,6 +14,7 @@ from absl import flags
 from jaxpose.errors import UsageError, run_main
 
 if TYPE_CHECKING:
+    from jaxpose.annotations.people import BoxOffsets
     from jaxpose.data.sources import Source
 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of the original files.")
@@ -25,8 +26,11 @@ _DATA_DIR = flags.DEFINE_string(
 _CONFIG = flags.DEFINE_string("config", "people", "people (one person a record) or images.")
 _CANVAS = flags.DEFINE_integer("canvas", 512, "Side of the canvas in px.")
 _FORMAT = flags.DEFINE_string("format", "records", "records (TFRecord) or shards (npz).")
-_BOX_EXTENT = flags.DEFINE_float(
-    "box_extent", 1.3, "Persons without an annotated box get the keypoint extent times this."
+_BOX_OFFSETS = flags.DEFINE_list(
+    "box_offsets",
+    ["0.15", "0.15", "0.15", "0.15"],
+    "Persons without an annotated box get the keypoint extent, and beyond it so many of its widths "
+    "and heights to the left, top, right, bottom; one number for all four.",
 )
 _NAME = flags.DEFINE_string("name", None, "Store under this name instead of the data set's.")
 _SKIP_BAD = flags.DEFINE_integer("skip_bad", 0, "Records that may be refused (rejects.jsonl).")
@@ -61,7 +65,7 @@ def main(argv: list[str]) -> None:
         skip_bad=_SKIP_BAD.value,
         allow_missing=_ALLOW_MISSING.value,
         progress=_PROGRESS.value,
-        box_extent=_BOX_EXTENT.value,
+        box_offsets=_box_offsets(),
     )
     manifest = verify(folder) if _VERIFY.value else read_manifest(folder)
     for name, split in manifest.splits.items():
@@ -73,6 +77,17 @@ def main(argv: list[str]) -> None:
     for note in manifest.notes:
         print(f"note: {note}")
     print(f"{'verified' if _VERIFY.value else 'built'}: {folder}")
+
+
+def _box_offsets() -> "BoxOffsets":
+    given = _BOX_OFFSETS.value * (4 if len(_BOX_OFFSETS.value) == 1 else 1)
+    try:
+        left, top, right, bottom = map(float, given)
+    except ValueError:
+        raise UsageError(
+            f"--box_offsets={','.join(_BOX_OFFSETS.value)}: give one number or four"
+        ) from None
+    return left, top, right, bottom
 
 
 def _source() -> "Source | None":

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxpose.annotations.people import KEYPOINT_BOX_FACTOR, keypoint_extent
+from jaxpose.annotations.people import keypoint_extent, person_box
 from jaxpose.annotations.schema import NOT_ANNOTATED, OCCLUDED, VISIBLE, Frame, Person
 from jaxpose.annotations.synthetic_head import head_box_half, head_center
 from jaxpose.annotations.synthetic_motion import SYNTHETIC
@@ -62,14 +62,13 @@ def _person(plan: Plan, index: int, frame: int, keypoints: np.ndarray) -> Person
     head_box = np.round(np.concatenate([middle - half, middle + half]), 2)
     extent = keypoint_extent(keypoints)
     center = (extent[:2] + extent[2:]) / 2
-    grown = (extent[2:] - extent[:2]) * KEYPOINT_BOX_FACTOR / 2
     scale = _RAW_SCALE_PER_HEAD_DIAGONAL * float(np.hypot(*(head_box[2:] - head_box[:2])))
     # MPII's rule adds 15 px per scale (6 percent of the crop); in the real set the crop's centre
     # ends 3.5 percent below the middle of the keypoints, so objpos lies 2.5 percent above it.
     objpos = center - np.array([0.0, 0.025 * 250 * scale])
     return Person(
         keypoints=keypoints,
-        box_xyxy=np.round(np.concatenate([center - grown, center + grown]), 2),
+        box_xyxy=np.round(person_box(Person(keypoints))[0], 2),
         head_box=head_box,
         center=np.round(objpos, 2),
         scale=round(scale, 4),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from jaxpose.annotations.people import KEYPOINT_BOX_FACTOR
+from jaxpose.annotations.people import BOX_OFFSETS, BoxOffsets
 from jaxpose.annotations.schema import Rejections
 from jaxpose.data.convert import convert_split
 from jaxpose.data.manifest import (
@@ -31,7 +31,7 @@ from jaxpose.errors import DataError, UsageError
 
 REJECTS = "rejects.jsonl"
 INCOMPLETE = "incomplete."  # TFDS's own prefix of folders being written
-_LARGEST_EXTENT = 4.0
+_LARGEST_OFFSET = 2.0
 
 
 def build(
@@ -45,7 +45,7 @@ def build(
     skip_bad: int = 0,
     allow_missing: int = 0,
     progress: bool = True,
-    box_extent: float = KEYPOINT_BOX_FACTOR,
+    box_offsets: BoxOffsets = BOX_OFFSETS,
 ) -> Path:
     """Convert a data set; does nothing where it is built already from the same source.
 
@@ -61,7 +61,8 @@ def build(
       skip_bad: records that may be refused; they are written to rejects.jsonl.
       allow_missing: images that may be missing.
       progress: show a progress bar.
-      box_extent: a person without an annotated box gets the keypoint extent times this.
+      box_offsets: a person without an annotated box gets the keypoint extent, and beyond it so
+        many of its widths and heights to the left, top, right and bottom.
 
     Returns:
       The record folder, as `open_records` takes it.
@@ -71,16 +72,18 @@ def build(
       DataError: bad or missing input, or another source under this name.
     """
     _check_arguments(dataset, config, canvas, format, name)
-    if not 1 <= box_extent <= _LARGEST_EXTENT:
-        limits = f"between 1 and {_LARGEST_EXTENT:g}"
-        raise UsageError(f"box_extent={box_extent:g}: must lie {limits} keypoint extents")
+    if len(box_offsets) != 4 or not all(0 <= share <= _LARGEST_OFFSET for share in box_offsets):
+        raise UsageError(
+            f"box_offsets={box_offsets}: four numbers (left, top, right, bottom) from 0 to "
+            f"{_LARGEST_OFFSET:g}, in widths and heights of the keypoint extent"
+        )
     stored = name or dataset
     folder = record_folder(data_dir, stored, config, format)
     with _only_build(folder):
         source = _named_source(dataset, source, Path(data_dir).expanduser())
         rejections = Rejections(allowed=skip_bad)
         splits = read_source(dataset, source, rejections)
-        plan = make_plan(stored, config, canvas, splits, rejections, allow_missing, box_extent)
+        plan = make_plan(stored, config, canvas, splits, rejections, allow_missing, box_offsets)
         sweep(folder)
         if is_built(folder, plan):
             return folder
@@ -187,7 +190,7 @@ def finish(
     for split, files in written.items():
         described = tuple(describe_shard(folder / file, count) for file, count in files)
         tally = plan.tallies[split]
-        notes += tally.notes(split, plan.classes, plan.box_extent)
+        notes += tally.notes(split, plan.classes, plan.box_offsets)
         count = sum(shard.records for shard in described)
         splits[split] = Split(count, described, tally.most_boxes, tally.most_ignored)
     manifest = Manifest(

@@ -63,7 +63,9 @@ def convert_frame(job: FrameJob, plan: Plan) -> tuple[list[Record], Problems]:
         return [], [(job.frame.image_id, str(error))]
     labels = frame_labels(job.frame, plan.dataset, (image.shape[1], image.shape[0]))
     if plan.config == "images":
-        people = people_labels(job.frame.persons, plan.skeleton.size, plan.classes, plan.box_extent)
+        people = people_labels(
+            job.frame.persons, plan.skeleton.size, plan.classes, plan.box_offsets
+        )
         labels |= {f"people/{name}": value for name, value in people.items()}
         canvas = frame_canvas(image.shape[1], image.shape[0], plan.canvas)
         return [labels | _canvas_fields(image, canvas)], []
@@ -91,7 +93,7 @@ def _person_records(
         if canvas is None:
             problems.append((f"{frame.image_id}#{index}", "person's crop misses the image"))
             continue
-        person_fields = person_labels(person, index, plan.classes, plan.box_extent)
+        person_fields = person_labels(person, index, plan.classes, plan.box_offsets)
         named = {f"person/{name}": value for name, value in person_fields.items()}
         records.append(labels | named | _canvas_fields(image, canvas))
     return records, problems

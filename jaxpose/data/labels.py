@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from jaxpose.annotations.people import KEYPOINT_BOX_FACTOR, head_size, keypoint_extent, person_box
+from jaxpose.annotations.people import (
+    BOX_OFFSETS,
+    BoxOffsets,
+    head_size,
+    keypoint_extent,
+    person_box,
+)
 from jaxpose.annotations.schema import Frame, Person
 from jaxpose.data.records import Record
 from jaxpose.ops.affine import adjust_mpii, crop_from_head_box, crop_from_person_box
@@ -69,7 +75,7 @@ def person_labels(
     person: Person,
     index: int,
     classes: tuple[str, ...] = ("person",),
-    box_extent: float = KEYPOINT_BOX_FACTOR,
+    box_offsets: BoxOffsets = BOX_OFFSETS,
 ) -> Record:
     """The fields of a person, without prefix; no keypoints in a set without joints.
 
@@ -77,9 +83,9 @@ def person_labels(
       person: of a category among `classes`.
       index: its place among the frame's persons.
       classes: names of the categories.
-      box_extent: factor on the keypoint extent where the person has no box.
+      box_offsets: beyond the keypoint extent where the person has no box.
     """
-    box, box_source = person_box(person, box_extent)
+    box, box_source = person_box(person, box_offsets)
     center, scale = crop_geometry(person)
     head_box = _ABSENT_BOX if person.head_box is None else person.head_box
     keypoints = np.asarray(person.keypoints, np.float32)
@@ -104,13 +110,13 @@ def people_labels(
     persons: tuple[Person, ...],
     joints: int,
     classes: tuple[str, ...] = ("person",),
-    box_extent: float = KEYPOINT_BOX_FACTOR,
+    box_offsets: BoxOffsets = BOX_OFFSETS,
 ) -> Record:
     """The fields of all persons of a frame, stacked to [N, ...]; strings as lists.
 
     Arguments are those of `person_labels`; `joints` is the size of the joint set.
     """
-    rows = [person_labels(person, i, classes, box_extent) for i, person in enumerate(persons)]
+    rows = [person_labels(person, i, classes, box_offsets) for i, person in enumerate(persons)]
     if rows:
         return {name: _stacked([row[name] for row in rows]) for name in rows[0]}
     empty = person_labels(Person(np.zeros((joints, 3)), category=classes[0]), 0, classes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxpose.annotations.images import resolve_inside
-from jaxpose.annotations.people import KEYPOINT_BOX_FACTOR
+from jaxpose.annotations.people import BOX_OFFSETS, BoxOffsets
 from jaxpose.annotations.schema import AnnotationSet, Frame, Rejections
 from jaxpose.data.labels import belongs_to_people, is_annotated
 from jaxpose.data.manifest import SCHEMA_VERSION, VERSION, file_digest
@@ -41,7 +41,7 @@ class Plan:
     Attributes:
       dataset: name under which it is stored; config: `people` or `images`; canvas: side in px.
       skeleton: joint set of the keypoints; classes: names of the categories.
-      box_extent: factor on the keypoint extent, where a set has no person boxes.
+      box_offsets: beyond the keypoint extent, where a set has no person boxes.
       splits: frames to convert, in the order of the records; empty splits are left out.
       digest: SHA-256 of the source, see `source_digest`.
       rejections: refused records; conversion adds to them.
@@ -54,7 +54,7 @@ class Plan:
     canvas: int
     skeleton: Skeleton
     classes: tuple[str, ...]
-    box_extent: float
+    box_offsets: BoxOffsets
     splits: Mapping[str, tuple[FrameJob, ...]]
     digest: str
     rejections: Rejections
@@ -76,7 +76,7 @@ def make_plan(
     sources: Mapping[str, SourceSplit],
     rejections: Rejections,
     allow_missing: int = 0,
-    box_extent: float = KEYPOINT_BOX_FACTOR,
+    box_offsets: BoxOffsets = BOX_OFFSETS,
 ) -> Plan:
     """Find the image files of all frames and put the frames into the order of the records.
 
@@ -112,9 +112,9 @@ def make_plan(
         canvas=canvas,
         skeleton=skeleton,
         classes=classes,
-        box_extent=box_extent,
+        box_offsets=box_offsets,
         splits={name: split for name, split in splits.items() if split},
-        digest=source_digest(dataset, config, canvas, box_extent, sources, jobs),
+        digest=source_digest(dataset, config, canvas, box_offsets, sources, jobs),
         rejections=rejections,
         notes=list(dict.fromkeys(notes)),
     )
@@ -180,13 +180,13 @@ def source_digest(
     dataset: str,
     config: str,
     canvas: int,
-    box_extent: float,
+    box_offsets: BoxOffsets,
     sources: Mapping[str, SourceSplit],
     jobs: Mapping[str, list[FrameJob]],
 ) -> str:
     """SHA-256 in hex over everything that decides about the records.
 
-    That is the name, config, canvas and box extent, the content of every annotation file, and
+    That is the name, config, canvas and box offsets, the content of every annotation file, and
     name and size of every image; an image replaced by another of the same size in bytes is not
     noticed.
     """
@@ -197,5 +197,5 @@ def source_digest(
         }
         for name, source in sources.items()
     }
-    what = [SCHEMA_VERSION, VERSION, dataset, config, canvas, box_extent, splits]
+    what = [SCHEMA_VERSION, VERSION, dataset, config, canvas, box_offsets, splits]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

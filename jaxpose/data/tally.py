@@ -9,6 +9,8 @@ import numpy as np
 from jaxpose.annotations.people import (
     HEAD_SIZE_PER_DIAGONAL,
     HEAD_SIZE_PER_RAW_SCALE,
+    BoxOffsets,
+    box_rule,
     head_size_rule,
     person_box,
 )
@@ -59,12 +61,12 @@ class Tally:
             self.crops[crop_rule(person)] += 1
             self.head_sizes[head_size_rule(person)] += 1
 
-    def notes(self, split: str, classes: tuple[str, ...], box_extent: float) -> list[str]:
+    def notes(self, split: str, classes: tuple[str, ...], box_offsets: BoxOffsets) -> list[str]:
         """Sentences for the manifest: where boxes, crops and head sizes come from."""
         kind = classes[0] if len(classes) == 1 else "object"
         boxes = {
             "annotated": "annotated",
-            "keypoints": f"from keypoint extent x {box_extent:g}",
+            "keypoints": f"from {box_rule(box_offsets)}",
             "none": "without area",
         }
         found = (

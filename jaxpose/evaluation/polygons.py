@@ -41,16 +41,17 @@ def strictly_inside(points: ArrayLike, polygon: ArrayLike) -> np.ndarray:
 
 def _inside(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     side = _sides(points, start, end)
-    low, high = np.minimum(start, end), np.maximum(start, end)
-    beside = ((points[:, None] >= low) & (points[:, None] <= high)).all(-1)
-    on_boundary = ((side == 0) & beside).any(1)
+    n, e = np.nonzero(side == 0)
+    low, high = np.minimum(start, end)[e], np.maximum(start, end)[e]
+    on_boundary = n[((points[n] >= low) & (points[n] <= high)).all(1)]
     # The ray to greater x crosses rising edges that have the point on their left, and falling ones
-    # that have it on their right. Of two edges that meet at the ray one starts at or below it.
+    # that have it on their right. A vertex at the height of the ray counts as below it.
     rises = end[:, 1] > start[:, 1]
     y = points[:, 1:]
     spans = (start[:, 1] > y) != (end[:, 1] > y)
-    crossings = (spans & np.where(rises, side > 0, side < 0)).sum(1)
-    return (crossings % 2 == 1) & ~on_boundary
+    inside = (spans & np.where(rises, side > 0, side < 0)).sum(1) % 2 == 1
+    inside[on_boundary] = False
+    return inside
 
 
 def _sides(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:

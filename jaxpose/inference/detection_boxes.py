@@ -22,6 +22,7 @@ from jaxpose.annotations.validation import (
     relative_name,
 )
 from jaxpose.errors import DataError
+from jaxpose.inference.detections_file import START, read_detections
 from jaxpose.inference.people import FrameResult
 from jaxpose.inference.posetrack_results import posetrack_image_id
 from jaxpose.skeletons import NO_JOINTS
@@ -120,7 +121,8 @@ def read_boxes(path: str | Path) -> DetectionBoxes:
         - a list of COCO results, `{bbox: [x, y, w, h], score, category_id, image_id | file_name}`;
           category 1 or none is a person;
         - a COCO or PoseTrack18 document of images, annotations and categories: the boxes of the
-          category `person`, crowds left out.
+          category `person`, crowds left out;
+        - the detections.json of `python -m jaxpose.evaluate`.
         A box without a score has 1. Boxes without area are left out.
 
     Raises:
@@ -131,8 +133,12 @@ def read_boxes(path: str | Path) -> DetectionBoxes:
     counts = {"boxes of other categories": 0, "boxes without area": 0}
     notes: list[str] = []
     for file in annotation_files(path, (".json",)):
-        if _starts_a_list(file):
+        start = _start(file)
+        if start.startswith(b"["):
             rows += _listed_rows(file, counts)
+        elif start.startswith(START):
+            kept = _kept_rows(file, counts)
+            rows, listed = rows + kept[0], listed + kept[1]
         else:
             annotations = read_coco_detection(file)
             notes += [f"{file.name}: {note}" for note in annotations.notes]
@@ -142,10 +148,10 @@ def read_boxes(path: str | Path) -> DetectionBoxes:
     return DetectionBoxes(rows, listed, notes)
 
 
-def _starts_a_list(file: Path) -> bool:
+def _start(file: Path) -> bytes:
     try:
         with file.open("rb") as stream:
-            return stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+            return stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
@@ -177,6 +183,19 @@ def _listed_row(fields: dict[str, Any]) -> _Row:
         box_xyxy=box_from_xywh(fields["bbox"], "bbox"),
         score=1.0 if score is None else number(score, "score"),
     )
+
+
+def _kept_rows(file: Path, counts: dict[str, int]) -> tuple[list[_Row], list[str]]:
+    """The rows of an evaluation's detections, and the names of all its frames."""
+    kept = read_detections(file).boxes
+    rows = [
+        _Row(name, -1, np.asarray(box, np.float64), float(score))
+        for name, found in kept.items()
+        for box, score in zip(*found, strict=True)
+    ]
+    sound = [row for row in rows if has_area(row.box_xyxy)]
+    counts["boxes without area"] += len(rows) - len(sound)
+    return sound, list(kept)
 
 
 def _document_rows(

@@ -40,12 +40,12 @@ class PoseEstimator:
 
     def __init__(self, detector: Restored | None, pose: Restored, options: Options) -> None:
         self.options = checked(options)
-        self.skeleton = skeleton_of(pose.config)
-        self.digests = {"pose": pose.digest} | ({"detector": detector.digest} if detector else {})
         self._pose = pose_functions(pose, options.flip_test)
         self._detector = detector and detector_functions(
             detector, options.det_threshold, options.nms_iou
         )
+        self.skeleton = skeleton_of(pose.config)
+        self.digests = {"pose": pose.digest} | ({"detector": detector.digest} if detector else {})
 
     @classmethod
     def restore(
@@ -110,6 +110,7 @@ class PoseEstimator:
         count: int | None = None,
         keep_images: bool = False,
         clock: DeviceClock | None = None,
+        live: bool = False,
     ) -> Iterator[tuple[Frame, FrameResult]]:
         """Estimate people frame by frame.
 
@@ -118,6 +119,7 @@ class PoseEstimator:
           count: their number, if it is known; a few need no large batches.
           keep_images: whether the frames come back with their pixels.
           clock: takes the device's time, if it is wanted; entered by the caller.
+          live: finish each frame before the next is taken, for a camera.
 
         Yields:
           the frames, in order, with their results; those with an `error` too.
@@ -127,10 +129,10 @@ class PoseEstimator:
         """
         if clock is None:
             with DeviceClock() as own_clock:
-                yield from self.stream(frames, count, keep_images, own_clock)
+                yield from self.stream(frames, count, keep_images, own_clock, live)
             return
         sizes = batch_sizes(self.options, count)
-        flow = Flow(self._detector, self._pose, sizes, self._select, clock, keep_images)
+        flow = Flow(self._detector, self._pose, sizes, self._select, clock, keep_images, live)
         for pending in flow.run(self._checked(frames)):
             yield pending.frame, self._result(pending)
 

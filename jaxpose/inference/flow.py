@@ -38,6 +38,7 @@ class Flow:
       pose: None where boxes are all that is wanted.
       select: boxes of a frame -> those that go on.
       keep_images: whether frames keep their pixels to the end, to be drawn on.
+      live: whether each frame is finished before the next is taken.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Flow:
         select: Callable[[Boxes], Boxes],
         clock: DeviceClock,
         keep_images: bool = False,
+        live: bool = False,
     ) -> None:
         self._sizes, self._select, self._keep_images = sizes, select, keep_images
         self._pose = pose and PoseStage(pose, sizes.people, clock)
@@ -55,11 +57,8 @@ class Flow:
         self._open: dict[int, _Open] = {}
         self._order: deque[Pending] = deque()
         self._taken = 0
-
-    @property
-    def most_frames(self) -> int:
-        """Frames that are on their way at most; more of them finish what has begun."""
-        return 4 * self._sizes.frames + self._sizes.people
+        # As soon as so many frames are on their way, what has begun is finished.
+        self._most_frames = 1 if live else 4 * sizes.frames + sizes.people
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Pending]:
         """Every frame, finished, in order."""
@@ -83,7 +82,7 @@ class Flow:
             # A rare size must not hold up the frames behind it until its batch is full.
             if self._taken - batch.since >= 2 * self._sizes.frames:
                 self._send(side)
-        if len(self._order) >= self.most_frames:
+        if len(self._order) >= self._most_frames:
             self._flush()
 
     def _place(self, frame: Frame, image: np.ndarray) -> None:

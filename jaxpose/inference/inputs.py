@@ -72,7 +72,7 @@ class Camera:
         """Nobody knows how many frames there will be."""
 
     def known_frames(self) -> int:
-        """1, as if each frame were a picture of its own: no frame waits for a batch of others."""
+        """1: each frame is a picture of its own, which does not wait for a batch of others."""
         return 1
 
     def __iter__(self) -> Iterator[Frame]:

@@ -50,10 +50,10 @@ def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
     Returns:
       sources; an input that leads to nothing is one with an `error`.
     """
-    found: dict[Path, Source] = {}
+    found: dict[str, Source] = {}
     for text in inputs:
         for source in _of_input(text):
-            found.setdefault(source.path.absolute(), source)
+            found.setdefault(os.path.abspath(source.path), source)
     return _uniquely_named(list(found.values()))
 
 
@@ -106,7 +106,7 @@ def _source(path: Path, root: Path, error: str = "") -> Source:
 
 
 def _relative(path: Path, root: Path) -> str:
-    return Path(os.path.relpath(path.absolute(), root.absolute())).as_posix()
+    return Path(os.path.relpath(path, root)).as_posix()
 
 
 def _is_video(path: Path) -> bool:
@@ -117,7 +117,7 @@ def _uniquely_named(sources: list[Source]) -> list[Source]:
     """Videos without their suffix; names from further up, or with it, where two are equal."""
     shared = _repeated([source.name for source in sources])
     if shared:
-        top = Path(os.path.commonpath([source.path.absolute().parent for source in sources]))
+        top = Path(os.path.commonpath([os.path.abspath(s.path.parent) for s in sources]))
         sources = [
             s._replace(name=_relative(s.path, top)) if s.name in shared else s for s in sources
         ]

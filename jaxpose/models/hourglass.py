@@ -151,8 +151,8 @@ class StackedHourglass(nn.Module):
       stacks: hourglasses in a row, each with its own heat maps.
       blocks: residuals at every location of an hourglass (`nModules` of pose-hg-train).
       features: channels of the hourglasses, divisible by 4; the stem has 1/4, then 1/2 of them.
-      depth: levels of an hourglass; the sides of the input are divisible by 4 * 2**depth.
       stem: 'pose_hg_train' or 'pytorch_pose'.
+      depth: levels of an hourglass; the sides of the input are divisible by 4 * 2**depth.
       dtype: of the computation; None follows images and parameters (so float64 stays float64).
         With bfloat16 the parameters, the BatchNorm statistics and the heat maps stay float32.
 
@@ -164,8 +164,8 @@ class StackedHourglass(nn.Module):
     stacks: int = 2
     blocks: int = 4
     features: int = 256
-    depth: int = 4
     stem: str = "pose_hg_train"
+    depth: int = 4
     dtype: DTypeLike | None = None
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ from jaxpose.pipelines.system_protocol import (
     system_protocol,
 )
 from jaxpose.pipelines.system_speed import Speed
-from jaxpose.pipelines.system_split import FOLDERS, Split, decoded_frames, read_split
+from jaxpose.pipelines.system_split import DATASETS, FOLDERS, Split, decoded_frames, read_split
 from jaxpose.pipelines.system_submission import (
     ScoredFrame,
     replaced_folder,
@@ -75,23 +75,22 @@ def evaluate_system(
         or damaged, or predictions cannot be written. CheckpointError: no intact checkpoint.
     """
     chosen = checked(Options(**options))
-    _check(split, boxes, detector)
+    _check(dataset, split, boxes, detector)
     data = read_split(frames, dataset, split)
     network = restore(pose)
     estimator = PoseEstimator(None, network, chosen)  # refuses another task before anything runs
-    if boxes == "detector" and detector is not None:
-        folder = _made(output_dir or _default_folder(pose, data, run_name(detector)))
+    finder = detector if boxes == "detector" else None
+    folder = _made(output_dir or _default_folder(pose, data, run_name(finder) if finder else boxes))
+    if finder:
         file = Path(detections or folder / DETECTIONS)
-        chosen_boxes = detected_boxes(data, detector, file, chosen)
+        chosen_boxes = detected_boxes(data, finder, file, chosen)
     else:
-        folder = _made(output_dir or _default_folder(pose, data, boxes))
         chosen_boxes = annotated_boxes(data)
     slots = JointSlots(estimator.skeleton.joints, data.skeleton, chosen.keypoint_threshold)
-    protocol = system_protocol(
-        data, slots, boxes, network_block(pose, network), chosen,
-        chosen_boxes.detector, chosen_boxes.protocol,
-    )  # fmt: skip
-    for line in filter(None, [*data.notes, chosen_boxes.note, slots.note(absent="not written")]):
+    unused = (
+        "--detector is not used with boxes of the ground truth" if detector and not finder else ""
+    )
+    for line in filter(None, [*data.notes, unused, chosen_boxes.note, _joints_note(slots)]):
         print(line)
     with replaced_folder(folder / PREDICTIONS) as staging:
         speed = _estimate(staging, data, estimator, chosen_boxes, slots)
@@ -99,19 +98,26 @@ def evaluate_system(
         for stale in (SCORES, PAGE, PROTOCOL):
             (folder / stale).unlink(missing_ok=True)
     print(speed.line("poses"))
+    protocol = system_protocol(
+        data, slots, boxes, network_block(pose, network), chosen,
+        chosen_boxes.detector, chosen_boxes.protocol,
+    )  # fmt: skip
     report = {"speed": _speeds(chosen_boxes.speed, speed), "protocol": protocol}
     if data.labelled:
         return _write_scores(folder, data, evaluator, scored, report)
-    write_atomic(folder / PROTOCOL, json.dumps(report, indent=2))
-    print(f"no ground truth in the {split} split: nothing was scored")
-    print(f"{len(data.videos)} result files and {PROTOCOL} written to {folder}")
-    return report
+    return _write_protocol(folder, data, report)
 
 
-def _check(split: str, boxes: str, detector: str | None) -> None:
-    for name, value, known in (("split", split, FOLDERS), ("boxes", boxes, BOX_SOURCES)):
+def _joints_note(slots: JointSlots) -> str:
+    """Joints without a slot and slots without a joint; ears are in PoseTrack18's files only."""
+    return slots.note(absent="not written", without=("left_ear", "right_ear"))
+
+
+def _check(dataset: str | None, split: str, boxes: str, detector: str | None) -> None:
+    choices = (("dataset", dataset, (None, *DATASETS)), ("split", split, FOLDERS))
+    for name, value, known in (*choices, ("boxes", boxes, BOX_SOURCES)):
         if value not in known:
-            raise UsageError(f"--{name}={value}: choose one of {', '.join(known)}")
+            raise UsageError(f"--{name}={value}: choose one of {', '.join(filter(None, known))}")
     if boxes == "detector" and detector is None:
         raise UsageError("--detector=PATH of a checkpoint is missing; or give --boxes=ground_truth")
 
@@ -169,12 +175,19 @@ def _write_scores(
 ) -> dict[str, Any]:
     scores = evaluator.result()
     document = json_scores(scores) | report
-    page = system_page(document, evaluator.curves(), scored, data.skeleton)
-    write_atomic(folder / PAGE, page)
     write_atomic(folder / SCORES, json.dumps(document, indent=2))
     for line in [*text_table(scores), "", *latex_rows(scores)]:
         print(line)
     if scores["gt_persons_without_head"]:
         print(f"{scores['gt_persons_without_head']} annotated people have no head box: no match")
+    page = system_page(document, evaluator.curves(), scored, data.skeleton)
+    write_atomic(folder / PAGE, page)
     print(f"{SCORES}, {PAGE} and {PREDICTIONS} written to {folder}")
     return document
+
+
+def _write_protocol(folder: Path, data: Split, report: dict[str, Any]) -> dict[str, Any]:
+    write_atomic(folder / PROTOCOL, json.dumps(report, indent=2))
+    print(f"no ground truth in the {data.name} split: nothing was scored")
+    print(f"{len(data.videos)} result files and {PROTOCOL} written to {folder}")
+    return report

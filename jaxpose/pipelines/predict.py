@@ -1,9 +1,10 @@
 """Estimate the people in pictures and videos and write them down."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from tqdm import tqdm
 import jaxpose
 from jaxpose.annotations.json_files import write_json
 from jaxpose.errors import DataError, SomeInputsFailedError, UsageError
-from jaxpose.inference.detection_boxes import DetectionBoxes, read_boxes
+from jaxpose.inference.detection_boxes import read_boxes
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.estimator import PoseEstimator
-from jaxpose.inference.frames import Boxes, Frame, results_ahead
+from jaxpose.inference.frames import Boxes, Frame
 from jaxpose.inference.inputs import Camera, Inputs
 from jaxpose.inference.options import Options, checked
 from jaxpose.inference.own_boxes import person_boxes, with_boxes
@@ -64,34 +65,71 @@ def predict(
     chosen = checked(Options(**options))
     _check(inputs, detector, pose, boxes, webcam)
     folder = _made(Path(output_dir))
-    listed = None if boxes is None else read_boxes(boxes)
+    own = None if boxes is None else OwnBoxes(boxes)
     source = Inputs(find_sources(inputs)) if webcam is None else Camera(webcam)
     estimator = PoseEstimator.restore(detector, pose, **chosen._asdict())
-    tally, without_boxes = Tally(), list[str]()
-    frames: Iterable[Frame] = source
-    if listed is not None:
-        frames = with_boxes(source, _finder(listed, str(boxes), without_boxes))
     output = Output(
         folder, formats, estimator.skeleton.joints, chosen.keypoint_threshold,
         save_images=save_images, save_video=save_video,
     )  # fmt: skip
-    with output, DeviceClock() as clock:
-        stream = estimator.stream(frames, source.known_frames(), output.draws, clock)
-        with suppress(*[KeyboardInterrupt] * (webcam is not None)):
-            _write(stream, output, source, tally)
+    tally, live = Tally(), webcam is not None
+    with output, DeviceClock() as clock, suppress(*[KeyboardInterrupt] * live):
+        frames = source if own is None else with_boxes(source, own.find)
+        count = source.known_frames()
+        _write(estimator.stream(frames, count, output.draws, clock, live), output, source, tally)
     tally.seconds |= clock.seconds | {"draw": output.draw_seconds}
     checkpoints = {"options": chosen._asdict(), "checkpoints": estimator.digests}
     document = tally.document(source.videos, jaxpose=jaxpose.__version__, **checkpoints)
     write_json(folder / REPORT, document)
-    notes = [*(listed.notes if listed else ()), *output.notes(), *_boxless(without_boxes, tally)]
-    _tell(notes, tally, source, output, folder)
-    if without_boxes and len(without_boxes) == tally.frames:
-        raise DataError(f"{boxes}: none of the frames is in it, such as {without_boxes[0]}")
+    _tell([*output.notes(), *(own.notes() if own else ())], tally, source, output)
+    print(f"written to {folder}")
+    if own is not None and own.useless:
+        raise DataError(f"{boxes}: none of the frames is in it, such as {own.without[0]}")
     if tally.errors:
-        raise SomeInputsFailedError(
-            f"{len(tally.errors)} of {source.count} inputs failed, see above"
-        )
+        failed = f"{len(tally.errors)} of {source.count} inputs failed"
+        raise SomeInputsFailedError(f"{failed}, see above")
     return document
+
+
+class OwnBoxes:
+    """Boxes of a file, looked up by the names of frames.
+
+    Attributes:
+      without: names of the frames that the file does not know.
+      useless: whether it knew none of the frames that were asked for.
+    """
+
+    def __init__(self, file: str) -> None:
+        self._file, self._listed = file, read_boxes(file)
+        self._asked, self.without = 0, list[str]()
+
+    @property
+    def useless(self) -> bool:
+        """See above."""
+        return len(self.without) == self._asked > 0
+
+    def find(self, name: str) -> Boxes | None:
+        """The boxes of a frame; None where the file does not know it.
+
+        Raises:
+          DataError: boxes that are none, or a name that may mean two frames.
+        """
+        self._asked += 1
+        found = self._listed.find(name)
+        if found is None:
+            self.without.append(name)
+            return None
+        try:
+            return person_boxes(*found)
+        except ValueError as error:
+            raise DataError(f"{self._file}: {name}: {error}") from None
+
+    def notes(self) -> list[str]:
+        """Lines for the console."""
+        if not self.without:
+            return self._listed.notes
+        share = f"{len(self.without)} of {self._asked} frames"
+        return [*self._listed.notes, f"nobody in {share} without boxes, such as {self.without[0]}"]
 
 
 def _check(
@@ -121,22 +159,6 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _finder(listed: DetectionBoxes, file: str, without: list[str]) -> Callable[[str], Boxes | None]:
-    """Looks a frame's boxes up by its name; the names of those that have none go to `without`."""
-
-    def boxes_of(name: str) -> Boxes | None:
-        found = listed.find(name)
-        if found is None:
-            without.append(name)
-            return None
-        try:
-            return person_boxes(*found)
-        except ValueError as error:
-            raise DataError(f"{file}: {name}: {error}") from None
-
-    return boxes_of
-
-
 def _write(
     stream: Iterator[tuple[Frame, FrameResult]],
     output: Output,
@@ -151,26 +173,25 @@ def _write(
             output.add(frame, result, video.usual_rate if video else 0.0)
         tally.add(frame, result)
 
-    calls = (partial(write, *one) for one in stream)
-    with tqdm(
-        total=source.expected_frames(), unit="frame", desc="predict", mininterval=0.5
-    ) as progress:
-        for _ in results_ahead(calls, _WRITTEN_AHEAD, 1):
+    waiting: deque[Future[None]] = deque()
+    total = source.expected_frames()
+    # The pool comes last: it writes what is estimated before an error or Ctrl-C goes on.
+    with (
+        tqdm(total=total, unit="frame", desc="predict", mininterval=0.5) as progress,
+        ThreadPoolExecutor(1) as writer,
+    ):
+        for one in stream:
+            waiting.append(writer.submit(write, *one))
+            while len(waiting) > _WRITTEN_AHEAD:
+                waiting.popleft().result()
             progress.update()
+        for future in waiting:
+            future.result()
 
 
-def _boxless(names: list[str], tally: Tally) -> list[str]:
-    if not names:
-        return []
-    return [f"nobody in {len(names)} of {tally.frames} frames without boxes, such as {names[0]}"]
-
-
-def _tell(
-    notes: Sequence[str], tally: Tally, source: Inputs | Camera, output: Output, folder: Path
-) -> None:
+def _tell(notes: Sequence[str], tally: Tally, source: Inputs | Camera, output: Output) -> None:
     for line in [*notes, *tally.notes(), *video_lines(source.videos)]:
         print(line)
     for error in tally.errors:
         print(f"failed: {error}", file=sys.stderr)
     print(tally.speed(output.drawn))
-    print(f"written to {folder}")

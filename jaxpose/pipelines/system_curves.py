@@ -1,6 +1,6 @@
 """Precision-recall curves of joints as small SVG charts, one a column of PoseTrack's table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -12,65 +12,75 @@ from jaxpose.pipelines.markup import element
 # Size of the plotted area in SVG units, and the room for axis labels around it.
 _WIDTH, _HEIGHT = 240, 180
 _LEFT, _TOP, _RIGHT, _BOTTOM = 34, 8, 10, 32
+_TITLES = {
+    "Head": "Head",
+    "Shou": "Shoulders",
+    "Elb": "Elbows",
+    "Wri": "Wrists",
+    "Hip": "Hips",
+    "Knee": "Knees",
+    "Ankl": "Ankles",
+}
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def best_threshold(curves: Mapping[str, Curve]) -> float:
-    """The joint score from which on all joints together have the largest F1; 0 without any."""
+def pooled(curves: Mapping[str, Curve]) -> Curve:
+    """The joints of all curves as one."""
     scores = np.concatenate([curve.scores for curve in curves.values()])
     hits = np.concatenate([curve.hits for curve in curves.values()])
-    positives = sum(curve.positives for curve in curves.values())
-    if not scores.size:
-        return 0.0
     order = np.argsort(-scores, kind="stable")
-    f1 = 2 * np.cumsum(hits[order]) / (np.arange(1, len(order) + 1) + positives)
-    return float(scores[order][f1.argmax()])
+    positives = sum(curve.positives for curve in curves.values())
+    return Curve(scores[order], hits[order], ~hits[order], positives)
+
+
+def best_threshold(curve: Curve) -> float:
+    """The score from which on F1, 2 TP / (predicted + annotated), is largest; 0 without any."""
+    if not len(curve.scores):
+        return 0.0
+    counts = np.arange(1, len(curve.scores) + 1)
+    f1 = 2 * np.cumsum(curve.hits) / (counts + curve.positives)
+    return float(curve.scores[f1.argmax()])
 
 
 def charts(
     curves: Mapping[str, Curve], ap: Mapping[str, float | None], threshold: float
 ) -> list[Element]:
-    """A figure for each part of the body with the curves of its joints.
+    """A figure for each part of the body with the curves of its joints, and one of all pooled.
 
     Args:
       curves: by joint.
       ap: of each joint in percent, None where it has none.
       threshold: of joint scores; a dot on each curve shows where it lies.
     """
-    return [_figure(name, joints, curves, ap, threshold) for name, joints in PARTS.items()]
+    figures = []
+    for name, joints in PARTS.items():
+        styled = {_style(joint): curves[joint] for joint in joints}
+        keys = [(_style(joint), f"{_style(joint)} {_percent(ap[joint])}") for joint in joints]
+        figures.append(_figure(_TITLES[name], keys, styled, threshold))
+    whole = {"all": pooled(curves)}
+    return [*figures, _figure("All joints", [("all", "ranked together")], whole, threshold)]
 
 
 def _figure(
-    name: str,
-    joints: tuple[str, ...],
-    curves: Mapping[str, Curve],
-    ap: Mapping[str, float | None],
-    threshold: float,
+    title: str, keys: Sequence[tuple[str, str]], curves: Mapping[str, Curve], threshold: float
 ) -> Element:
+    """A chart; keys are (class, text), curves by class."""
     whole = f"0 0 {_LEFT + _WIDTH + _RIGHT} {_TOP + _HEIGHT + _BOTTOM}"
-    drawn = [_curve(curves[joint], _style(joint), threshold) for joint in joints]
-    label = f"Precision over recall of {', '.join(_words(joint) for joint in joints)}"
+    drawn = [_curve(curve, style, threshold) for style, curve in curves.items()]
+    label = f"Precision over recall: {title}"
     svg = element("svg", *_axes(), *drawn, viewBox=whole, role="img", aria_label=label)
-    keys = [
-        element(
-            "span",
-            element("i", class_=_style(joint)),
-            f"{_words(joint)} {_percent(ap[joint])}",
-            class_="key",
-        )
-        for joint in joints
+    spans = [
+        element("span", element("i", class_=style), text, class_="key") for style, text in keys
     ]
-    return element("figure", element("figcaption", element("b", name), *keys), svg, class_="chart")
+    return element(
+        "figure", element("figcaption", element("b", title), *spans), svg, class_="chart"
+    )
 
 
 def _style(joint: str) -> str:
-    """Class of a joint's curve: its side, or `top`, `bottom` or `nose` of the head's joints."""
-    side, _, rest = joint.partition("_")
-    return side if side in ("left", "right") else rest or side
-
-
-def _words(joint: str) -> str:
-    return joint.replace("head_bottom", "neck").replace("_", " ")
+    """Class of a joint's curve, and its name in the chart: its side, or what of the head it is."""
+    first, _, rest = joint.partition("_")
+    return first if first in ("left", "right") else {"bottom": "neck"}.get(rest, rest or first)
 
 
 def _percent(value: float | None) -> str:
@@ -99,13 +109,14 @@ def _axes() -> list[Element]:
 
 
 def _curve(curve: Curve, style: str, threshold: float) -> Element:
-    """A joint's curve, thinned to a point a unit of width, and the threshold's dot on it."""
+    """A joint's curve, thinned to two points a unit of width, and the threshold's dot on it."""
     made = element("g", class_=style)
     if not len(curve.scores) or not curve.positives:
         return made
     recall, precision = curve.recall, curve.precision
     column = np.round(recall * _WIDTH).astype(int)
-    kept = np.flatnonzero(np.append(np.diff(column) > 0, True))
+    turns = np.diff(column) > 0
+    kept = np.flatnonzero(np.append(True, turns) | np.append(turns, True))
     # The first point stands for all recalls below it, as for the envelope whose area AP is.
     points = [(0.0, precision[0]), *zip(recall[kept], precision[kept], strict=True)]
     steps = " ".join("{:g},{:g}".format(*_place(r, p)) for r, p in points)

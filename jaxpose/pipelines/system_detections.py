@@ -4,13 +4,14 @@ Boxes are always taken from the file, so that a run that finds it and one that w
 the last digit.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from jaxpose.errors import DataError
+from jaxpose.errors import DataError, UsageError
 from jaxpose.inference.detections_file import Detections, read_detections, write_detections
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.frames import Boxes
@@ -48,14 +49,15 @@ def kept_or_made(
       the boxes, with scores down to 0.01 or the threshold, and the speed if they were detected.
 
     Raises:
-      DataError: an image is damaged. CheckpointError: the file cannot be written. UsageError: the
-        network is no detector, or not one of people.
+      DataError: an image is damaged. CheckpointError: the file cannot be written. UsageError: its
+        folder cannot, or the network is no detector or not one of people.
     """
     wanted = _protocol(split, path, detector, options)
     kept, reason = _kept(file, wanted)
     if kept is not None:
         print(f"detections of {len(kept.boxes)} frames taken from {file}; nothing detected again")
         return kept, None
+    _check_place(file)  # now rather than after the work
     print(f"detecting people: {reason}")
     boxes, speed = _detect(split, detector, options, wanted["score_floor"])
     write_detections(file, Detections(boxes, wanted | {"seconds": speed.rounded()}))
@@ -95,6 +97,15 @@ def _kept(file: Path, wanted: Mapping[str, Any]) -> tuple[Detections | None, str
     if not kept.protocol.get("score_floor", 1.0) <= floor:
         return None, f"{file} holds no boxes with scores down to {floor:g}"
     return kept, ""
+
+
+def _check_place(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{file.parent}: cannot be made: {error.strerror}") from None
+    if file.is_dir() or not os.access(file.parent, os.W_OK):
+        raise UsageError(f"{file}: no file can be written there; name another for the detections")
 
 
 def _detect(

@@ -126,7 +126,7 @@ def _missed(frame: ScoredFrame, skeleton: Skeleton, threshold: float) -> np.ndar
 
 def _with_rings(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     drawn = image.copy()
-    radius = round(max(image.shape[:2]) / 130 * (1 << FIXED_BITS))
+    radius = round(max(image.shape[:2]) / 150 * (1 << FIXED_BITS))
     for point in points:
         cv2.circle(drawn, fixed_point(point), radius, MISSED, 2, cv2.LINE_AA, FIXED_BITS)
     return drawn

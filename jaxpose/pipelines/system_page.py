@@ -11,7 +11,7 @@ import numpy as np
 from jaxpose.evaluation.posetrack_table import COLUMNS, columns, latex_rows
 from jaxpose.evaluation.precision_recall import Curve
 from jaxpose.pipelines.markup import Child, element, html_text
-from jaxpose.pipelines.system_curves import best_threshold, charts
+from jaxpose.pipelines.system_curves import best_threshold, charts, pooled
 from jaxpose.pipelines.system_gallery import Judged, data_uri, drawing, extremes, judged
 from jaxpose.pipelines.system_submission import ScoredFrame
 from jaxpose.skeletons import Skeleton
@@ -38,7 +38,7 @@ def system_page(
     Raises:
       DataError: the image of a frame that is drawn cannot be read any more.
     """
-    threshold = best_threshold(curves)
+    threshold = best_threshold(pooled(curves))
     ap = dict(zip(document["joints"], document["ap"], strict=True))
     title = _title(document["protocol"])
     body = element(
@@ -77,12 +77,12 @@ def _number(value: float | None) -> str:
 def _header(title: str, document: Mapping[str, Any]) -> list[Element]:
     protocol = document["protocol"]
     detector = protocol["detector"]
-    boxes = f"boxes of {detector['run']}" if detector else "boxes of the ground truth"
+    boxes = f"boxes by {detector['run']}" if detector else "annotated boxes"
     total = element("p", element("b", _number(document["Total"])), " Total AP", class_="total")
     words = element(
         "div",
         element("h1", title),
-        element("p", f"poses of {protocol['pose']['run']}, {boxes}", class_="quiet"),
+        element("p", f"poses by {protocol['pose']['run']}, {boxes}", class_="quiet"),
     )
     return [element("header", words, total)]
 
@@ -130,8 +130,8 @@ def _or_nan(value: float | None) -> float:
 def _curve_section(figures: Sequence[Element], threshold: float) -> list[Element]:
     words = (
         "Joints ranked by their score over all frames; the figures are AP, the area below a "
-        "curve's envelope. The dots lie where right and false joints of the whole body balance "
-        f"best (largest F1), at a joint score of {threshold:.3g}."
+        "curve's envelope. The dots lie at a joint score of "
+        f"{threshold:.3g}, where F1 of all joints together is largest."
     )
     grid = element("div", *figures, class_="charts")
     return _section("Precision and recall", element("p", words, class_="quiet"), grid)
@@ -171,11 +171,15 @@ def _joints(document: Mapping[str, Any]) -> list[Element]:
     for joint, ap, precision, recall, *counts in zip(
         document["joints"], *(document[name] for name in names), strict=True
     ):
-        bar = element("i", class_="bar", style=f"width:{ap or 0:.1f}%")
-        cells: list[Child] = [joint.replace("_", " "), element("div", bar, _number(ap))]
+        bar = element("i", class_="bar", style=f"width:calc({(ap or 0) / 100:.3f} * (100% - 56px))")
+        cells: list[Child] = [_words(joint), element("div", bar, _number(ap))]
         rows.append([*cells, _number(precision), _number(recall), *(f"{n:,}" for n in counts)])
     head = ["joint", "AP", "precision", "recall", "annotated", "predicted", "right"]
     return _section("Each joint", _table(head, rows, "joints"))
+
+
+def _words(joint: str) -> str:
+    return "neck (head bottom)" if joint == "head_bottom" else joint.replace("_", " ")
 
 
 def _protocol(document: Mapping[str, Any]) -> list[Element]:

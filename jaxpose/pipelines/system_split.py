@@ -29,7 +29,7 @@ from jaxpose.inference.own_boxes import person_boxes
 from jaxpose.skeletons import POSETRACK17, POSETRACK18, Skeleton
 
 FOLDERS = {"validation": "val", "test": "test"}
-_READERS: dict[str, Callable[[Path], AnnotationSet]] = {
+DATASETS: dict[str, Callable[[Path], AnnotationSet]] = {
     "posetrack17": read_posetrack17,
     "posetrack18": read_posetrack18,
 }
@@ -99,7 +99,7 @@ def read_split(folder: str | Path, dataset: str | None, split: str) -> Split:
     where = Path(folder).expanduser()
     files = _annotation_files(where, dataset, split)
     skeleton = _format(files, dataset)
-    read = [(file, _READERS[skeleton.name](file)) for file in files]
+    read = [(file, DATASETS[skeleton.name](file)) for file in files]
     _refuse_repeated(read)
     videos = tuple(
         Video(file, found.frames, tuple(_image(where, f, split) for f in found.frames))

@@ -20,6 +20,7 @@ from jaxpose.inference.people import FrameResult
 from jaxpose.inference.posetrack_results import predicted_frame
 from jaxpose.pipelines.system_split import Split, Video
 
+_INCOMPLETE = "incomplete."
 _WRITERS = {"posetrack17": write_posetrack17, "posetrack18": write_posetrack18}
 
 
@@ -87,13 +88,15 @@ def score_predictions(folder: Path, split: Split) -> tuple[PoseTrackEvaluator, l
 def replaced_folder(folder: Path) -> Iterator[Path]:
     """A new folder to write into, which takes the place of `folder` if all goes well.
 
-    So a run that is interrupted leaves the predictions of the run before it.
+    So a run that is interrupted leaves the predictions of the run before it; what a killed one
+    left unfinished is removed by the next.
 
     Raises:
       DataError: the file system refuses.
     """
-    staging = folder.with_name(f"incomplete.{os.getpid()}_{folder.name}")
+    staging = folder.with_name(f"{_INCOMPLETE}{os.getpid()}_{folder.name}")
     try:
+        _sweep(folder)
         staging.mkdir(parents=True)
         yield staging
         shutil.rmtree(folder, ignore_errors=True)
@@ -102,3 +105,20 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         raise DataError(f"{folder}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    for remains in folder.parent.glob(f"{_INCOMPLETE}*_{folder.name}"):
+        process = remains.name.removeprefix(_INCOMPLETE).partition("_")[0]
+        if process.isdecimal() and not _is_running(int(process)):
+            shutil.rmtree(remains)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 asks, and does nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # there, and somebody else's
+        return True
+    return True

@@ -93,8 +93,13 @@ def detect(
         boxes = jnp.clip(boxes, 0, 1)
     probabilities = jax.nn.softmax(_wide(class_logits))[..., 1:]
     scores = jnp.where(probabilities > score_threshold, probabilities, -jnp.inf)
-    options = {"iou_threshold": iou_threshold, "top_k": pre_nms_top_k, "max_outputs": max_outputs}
-    return on_own_rows(partial(_best_of_images, **options))(boxes, scores)
+    best_of_images = partial(
+        _best_of_images,
+        iou_threshold=iou_threshold,
+        top_k=pre_nms_top_k,
+        max_outputs=max_outputs,
+    )
+    return on_own_rows(best_of_images)(boxes, scores)
 
 
 def _best_of_images(

@@ -1,6 +1,7 @@
 """The jitted training and prediction steps, for any number of devices and processes."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import jax
@@ -110,6 +111,7 @@ def _under(mesh: Mesh) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorates a function that is traced knowing the mesh (`ops.rows.on_own_rows` asks)."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
         def inside(*arguments: Any) -> Any:
             with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
                 return function(*arguments)

@@ -1,6 +1,13 @@
 import numpy as np
 
-from jaxpose.annotations.people import head_size, head_size_rule, keypoint_extent, person_box
+from jaxpose.annotations.people import (
+    BOX_OFFSETS,
+    box_rule,
+    head_size,
+    head_size_rule,
+    keypoint_extent,
+    person_box,
+)
 from jaxpose.annotations.schema import Person
 
 KEYPOINTS = np.array([[10, 20, 2], [50, 40, 1], [0, 0, 0], [30, 120, 2]], float)
@@ -18,13 +25,18 @@ def test_box_from_keypoints_is_their_extent_times_1_3():
     np.testing.assert_allclose(box, [4, 5, 56, 135])  # 40 x 100 grows by 6 and 15 on each side
 
 
-def test_the_factor_on_the_extent_may_be_another():
-    box, _ = person_box(Person(KEYPOINTS), factor=1.5)
-    np.testing.assert_allclose(box, [0, -5, 60, 145])
+def test_the_offsets_beyond_the_extent_may_be_others():
+    offsets = (0.25, 0.3, 0.1, 0.0)  # of 40 x 100
+    box, _ = person_box(Person(KEYPOINTS), offsets)
+    np.testing.assert_allclose(box, [0, -10, 54, 120])
+    assert box_rule(offsets) == "keypoint extent and 0.25 left 0.3 top 0.1 right 0 bottom"
+    assert box_rule(BOX_OFFSETS) == "keypoint extent x 1.3"
 
 
 def test_annotated_box_wins():
-    box, source = person_box(Person(KEYPOINTS, box_xyxy=np.array([1.0, 2, 3, 4])), factor=2.0)
+    box, source = person_box(
+        Person(KEYPOINTS, box_xyxy=np.array([1.0, 2, 3, 4])), (0.5, 0.5, 0.5, 0.5)
+    )
     assert source == "annotated"
     np.testing.assert_array_equal(box, [1, 2, 3, 4])
 

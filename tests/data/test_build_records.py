@@ -15,7 +15,7 @@ def run(*arguments):
 def test_builds_verifies_and_reports(coco_source, tmp_path):
     arguments = (f"--source={coco_source}", f"--data_dir={tmp_path}", "--canvas=64")
     done = run("coco_keypoints", *arguments, "--format=shards", "--name=mine", "--verify",
-               "--config=images", "--box_extent=1.4")  # fmt: skip
+               "--config=images", "--box_offsets=0.2")  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("train: 24 records, 1 shard")

@@ -102,7 +102,7 @@ def test_images_hold_all_frames_with_lists_of_people(videos, tmp_path):
 
 def test_boxes_from_keypoints_get_the_extent_asked_for(videos, tmp_path):
     options = {"config": "images", "canvas": CANVAS, "format": "shards", "progress": False}
-    folder = build("posetrack18", videos, tmp_path, **options, box_extent=1.5)
+    folder = build("posetrack18", videos, tmp_path, **options, box_offsets=(0.25, 0.25, 0.25, 0.25))
     manifest = open_records(folder)
     assert manifest.notes == (
         "validation person boxes: 3 from keypoint extent x 1.5",

@@ -72,8 +72,8 @@ def test_class_ids_count_in_the_classes():
     assert person_labels(Person(KEYPOINTS), 0)["class_id"] == 0
 
 
-def test_the_box_extent_changes_the_box_and_not_the_crop():
-    labels = person_labels(Person(KEYPOINTS), 0, box_extent=1.5)
+def test_box_offsets_change_the_box_and_not_the_crop():
+    labels = person_labels(Person(KEYPOINTS), 0, box_offsets=(0.25, 0.25, 0.25, 0.25))
     np.testing.assert_allclose(labels["box_xyxy"], [5, 10, 35, 70])  # 20 x 40 grows by 5 and 10
     assert labels["scale"] == pytest.approx(57.2 / 200)
 

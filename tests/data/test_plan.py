@@ -130,7 +130,11 @@ def test_the_digest_depends_on_the_annotations_and_the_images(tmp_path):
     digests = {plan_of(tmp_path, frame(1, person())).digest}
     digests.add(plan_of(tmp_path, frame(1, person()), config="images").digest)
     sources = {"train": split_of(tmp_path, frame(1, person()))}
-    digests.add(make_plan("set", "people", 64, sources, Rejections(), box_extent=1.4).digest)
+    digests.add(
+        make_plan(
+            "set", "people", 64, sources, Rejections(), box_offsets=(0.2, 0.2, 0.2, 0.2)
+        ).digest
+    )
     plan = plan_of(tmp_path, frame(1, person()))
     source = SourceSplit(AnnotationSet(COCO, (plan.splits["train"][0].frame,)), tmp_path,
                          (tmp_path / "annotations.json",))  # fmt: skip

@@ -1,5 +1,6 @@
 import numpy as np
 
+from jaxpose.annotations.people import BOX_OFFSETS
 from jaxpose.annotations.schema import Frame, Person
 from jaxpose.data.tally import Tally
 
@@ -22,7 +23,7 @@ def test_images_count_all_persons_and_the_largest_record():
     tally.add(Frame("c", "c", ignore_polygons=(TRIANGLE,) * 3), [{}])
     tally.add(Frame("refused", "d", persons=(ANNOTATED,) * 9), [])
     assert (tally.most_boxes, tally.most_ignored) == (3, 3)
-    assert tally.notes("train", ("person",), 1.3) == [
+    assert tally.notes("train", ("person",), BOX_OFFSETS) == [
         "train person boxes: 2 annotated, 2 from keypoint extent x 1.3, 1 without area",
         "train crops: 1 from head box, 1 from objpos and scale, 1 from person box",
         "train head sizes: 1 unknown, 1 as 0.6 x head-box diagonal, 1 as 25 x raw scale",
@@ -34,7 +35,7 @@ def test_people_count_those_in_records():
     frame = Frame("a", "a", persons=(ANNOTATED, CROWD, HEADED), ignore_polygons=(TRIANGLE,))
     tally.add(frame, [{"person/index": np.int32(0)}, {"person/index": np.int32(2)}])
     assert (tally.most_boxes, tally.most_ignored) == (1, 0)
-    assert tally.notes("val", ("person",), 1.5)[0] == (
+    assert tally.notes("val", ("person",), (0.25,) * 4)[0] == (
         "val person boxes: 1 annotated, 1 from keypoint extent x 1.5"
     )
 
@@ -42,5 +43,5 @@ def test_people_count_those_in_records():
 def test_sets_of_several_classes_hold_objects():
     tally = Tally()
     tally.add(Frame("a", "a", persons=(Person(np.zeros((0, 3)), BOX, category="dog"),)), [{}])
-    assert tally.notes("train", ("cat", "dog"), 1.3) == ["train object boxes: 1 annotated"]
-    assert Tally().notes("train", ("person",), 1.3) == []
+    assert tally.notes("train", ("cat", "dog"), BOX_OFFSETS) == ["train object boxes: 1 annotated"]
+    assert Tally().notes("train", ("person",), BOX_OFFSETS) == []

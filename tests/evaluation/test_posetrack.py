@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,8 @@ def test_unlabelled_frames_cost_nothing_and_empty_people_do():
     evaluator = scored(good)
     assert evaluator.add(frame(), wrong) is None
     assert evaluator.result()["ap"][0] == 100 and evaluator.result()["frames_evaluated"] == 1
-    match = evaluator.add(frame(person({})), wrong)
+    # As in poseval the flag says nothing: people do, even one without joints.
+    match = evaluator.add(frame(person({}), is_labeled=False), wrong)
     assert match.predicted[0, 0] and not match.correct.any() and match.assigned.tolist() == [-1]
     result = evaluator.result()
     assert result["ap"][0] == 50 and result["frames_evaluated"] == 2 and result["gt_persons"] == 1
@@ -170,3 +172,12 @@ def test_tables(poseval_files):
     assert lines[1].split() == ["AP"] + [f"{value:.1f}" for value in values]
     assert [line.split()[0] for line in lines[2:4]] == ["precision", "recall"]
     assert lines[4] == "46 annotated and 48 predicted people in 19 labelled frames"
+
+
+@pytest.mark.skipif("JAXPOSE_SAMPLES" not in os.environ, reason="needs the sample data")
+def test_real_ground_truth_as_predictions():
+    """Three frames of PoseTrack18's validation set with their hand-drawn ignore regions."""
+    folder = Path(os.environ["JAXPOSE_SAMPLES"]) / "posetrack18" / "annotations" / "val"
+    found = evaluate(folder, folder)
+    assert [found[column] for column in COLUMNS] == [100.0] * 8
+    assert found["frames_evaluated"] == 3 and 10 <= found["gt_persons"] <= 14

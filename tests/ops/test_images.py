@@ -229,3 +229,12 @@ def test_warp_of_uint8_never_converts_the_canvas():
     traced = jax.make_jaxpr(lambda i, m: warp(i, m, (4, 4)))(noise(1, 50, 60, 3), shrink(1))
     whole = [v.aval for e in traced.jaxpr.eqns for v in e.outvars if v.aval.size >= 50 * 60 * 3]
     assert all(value.dtype == jnp.uint8 for value in whole)
+
+
+def test_rows_choose_the_image_of_each_output():
+    """As if the images had been copied; one canvas may serve several outputs, or none."""
+    images, rows = noise(3, 40, 50, 3), np.array([2, 0, 2, 2])
+    matrices = np.stack([similarity(f, 20 * f, 3, -2) for f in (0.7, 1.4, 3.0, 5.0)])
+    found = ops_images.warp(images, matrices, (9, 8), 7.0, 2, rows)
+    copied = ops_images.warp(images[rows], matrices, (9, 8), 7.0, 2)
+    np.testing.assert_array_equal(found, copied)

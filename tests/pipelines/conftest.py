@@ -3,10 +3,17 @@
 A test that takes `config` or `fresh_config` runs once for each task; `pose_only` keeps it to one.
 """
 
+import optax
 import pytest
 
+from jaxpose.annotations.synthetic import write_dataset
+from jaxpose.config import to_json
 from jaxpose.defaults import DEFAULTS, smoke
 from jaxpose.pipelines.prepare import prepare_records
+from jaxpose.tasks import make_task
+from jaxpose.training.state import init_state
+from jaxpose.training.weight_file import write_weight_file
+from jaxpose.training.weights import Weights
 
 
 def shrink(config, data):
@@ -56,3 +63,48 @@ def fresh_config(data, task):
 def config(fresh_config):
     """A fresh tiny config on the drawn records."""
     return fresh_config()
+
+
+def write_untrained(task, path, seed):
+    """An untrained network that finds the best three boxes of a frame, or joints somewhere."""
+    config = DEFAULTS[task]()
+    if task == "pose":
+        config.model.update(stacks=1, blocks=1, features=16, depth=1)
+        config.input_size = (64, 64)
+    else:
+        config.model.update(width=1 / 16, batch_norm=True)
+        config.detect.update(pre_nms_top_k=40, max_outputs=3)
+    made = make_task(config)
+    state = init_state(
+        made.model, made.input_shape, made.initial_value, optax.identity(), seed=seed
+    )
+    write_weight_file(
+        path, Weights(7, state.params, state.batch_stats, False, {}, {}, ""), to_json(config)
+    )
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def system_networks(tmp_path_factory):
+    """Checkpoint files of untrained networks: `detector`, `pose`, and another of each."""
+    folder = tmp_path_factory.mktemp("networks")
+    return {
+        f"{other}{role}": write_untrained(task, folder / f"{other}{role}.npz", seed)
+        for seed, other in enumerate(("", "other_"))
+        for role, task in (("detector", "detection"), ("pose", "pose"))
+    }
+
+
+@pytest.fixture(scope="session")
+def drawn_videos(tmp_path_factory):
+    """Folder with validation videos as `posetrack17` and `posetrack18`, two each."""
+    folder = tmp_path_factory.mktemp("videos")
+    write_dataset(
+        folder,
+        train_videos=0,
+        val_videos=4,
+        frames_per_video=4,
+        size=(192, 144),
+        val_formats=("posetrack18", "posetrack17"),
+    )
+    return folder
