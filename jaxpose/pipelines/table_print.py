@@ -10,16 +10,23 @@ _LABEL = 12
 
 
 class Filled(NamedTuple):
-    """A table with our figures: a cell for each of its rows, and what our figures are called."""
+    """A table with our figures.
+
+    Attributes:
+      table: of the report; cells: one for each of its rows.
+      ours: what our figures are called.
+      comparable: whether a difference means anything.
+    """
 
     table: Table
     cells: tuple[Cell, ...]
     ours: str = "jaxpose"
+    comparable: bool = True
 
     @property
-    def lines(self) -> tuple[str, str, str]:
-        """What is printed of each row."""
-        return ("report", self.ours, "difference")
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of figures that are printed of each row."""
+        return ("report", self.ours, "difference")[: 3 if self.comparable else 2]
 
 
 def text_lines(filled: Filled) -> list[str]:
@@ -54,7 +61,9 @@ def document(filled: Filled) -> dict[str, Any]:
                 "threshold": row.threshold,
                 "report": dict(row.published),
                 "ours": dict(cell.figures) or None,
-                "difference": _differences(row, cell) if cell.figures else None,
+                "difference": _differences(row, cell)
+                if cell.figures and filled.comparable
+                else None,
                 "source": cell.source and str(cell.source),
                 "reason": cell.reason,
                 "notes": list(cell.notes),
@@ -84,16 +93,16 @@ def _grid(filled: Filled) -> tuple[list[str], list[str], list[list[str]]]:
         rows = [
             [name, *figures]
             for row, cell in zip(table.rows, filled.cells, strict=True)
-            for name, figures in zip(filled.lines, _figures(row, cell), strict=True)
+            for name, figures in zip(filled.kinds, _figures(row, cell), strict=False)
         ]
         return [""], list(table.columns), rows
+    kinds = filled.kinds
     labels = ["overlap threshold"] * table.overlaps + ["confidence threshold"]
     rows = [
-        [*_labels(table, row), *(figures[0] for figures in _figures(row, cell))]
+        [*_labels(table, row), *(figures[0] for figures in _figures(row, cell)[: len(kinds)])]
         for row, cell in zip(table.rows, filled.cells, strict=True)
     ]
-    report, ours, difference = filled.lines
-    return labels, [f"{MAP}, {report}", f"{MAP}, {ours}", difference], rows
+    return labels, [f"{MAP}, {kind}" for kind in kinds], rows
 
 
 def _labels(table: Table, row: Row) -> list[str]:

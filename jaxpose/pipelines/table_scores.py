@@ -80,12 +80,14 @@ def cell_of(table: Table, row: Row, scores: Sequence[Scores], runs: Sequence[Run
     """
     stale, unfit = [], []
     for each in scores:
+        if (each.protocol.get("data_set"), each.protocol.get("split")) != (DATA_SET, table.split):
+            continue
         named = _named_networks(each, row)
         pairs = [(one, runs_of(one.network, runs)) for one in named]
         if not named or not all(_is_meant(one, candidates) for one, candidates in pairs):
             continue
         lost = [_stale(one, candidates) for one, candidates in pairs if not _used(one, candidates)]
-        wrong = _wrong_options(each.protocol, table, row)
+        wrong = _wrong_options(each.protocol, row)
         if not lost and not wrong:
             return _filled(each, row, [_used(*pair) for pair in pairs])
         stale += [f"stale: {each.path} is of {'; '.join(lost)}"] * (bool(lost) and not wrong)
@@ -138,13 +140,11 @@ def _stale(named: _Named, candidates: Sequence[Run]) -> str:
     return f"{was}, where {now.folder} now gives step {now.step} ({now.digest[:8]})"
 
 
-def _wrong_options(protocol: Mapping[str, Any], table: Table, row: Row) -> list[str]:
+def _wrong_options(protocol: Mapping[str, Any], row: Row) -> list[str]:
     """Options that the table does not have, as text."""
-    wanted: dict[str, Any] = {"data_set": DATA_SET, "split": table.split}
+    wanted: dict[str, Any] = {"boxes": "detector", "det_threshold": row.threshold}
     if row.pose is None:
-        wanted |= {"classes": ["person"], "iou_threshold": 0.5}
-    else:
-        wanted |= {"boxes": "detector", "det_threshold": row.threshold}
+        wanted = {"classes": ["person"], "iou_threshold": 0.5}
     wrong = [
         f"{name} {protocol.get(name)} where the table has {value}"
         for name, value in wanted.items()

@@ -56,7 +56,7 @@ def test_markdown(scored):
     done = tool("--table=3,2", "--markdown", folder=scored)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    at = lines.index("| confidence threshold | mAP, report | mAP, jaxpose | difference |", 5)
+    at = lines.index("| confidence threshold | mAP, report | mAP, jaxpose | mAP, difference |", 5)
     assert lines[at + 1 : at + 5] == [
         "|---|---:|---:|---:|",
         "| 0.15 | 0.46 | 0.44 | -0.02 |",
