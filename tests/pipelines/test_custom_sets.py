@@ -91,6 +91,16 @@ def test_records_built_by_hand_are_taken_with_the_same_number(config, tmp_path, 
     assert trained_on(config, tmp_path) == FRAMES - 1
 
 
+def test_a_changed_set_is_refused_with_the_names_that_training_has(config, tmp_path):
+    prepare_records(config, tmp_path)
+    change_train(config, lambda row: row.update(area=7.0))
+    with pytest.raises(DataError, match=rf"another source.* delete it .*--{CUSTOM}.name, data.tr"):
+        prepare_records(config, tmp_path)
+    config.data.custom.name = config.data.eval = "second"
+    config.data.train = ("second",)
+    assert trained_on(config, tmp_path) == FRAMES
+
+
 def test_numbers_below_zero_are_refused(config):
     config.data.custom.allow_missing = -1
     with pytest.raises(UsageError, match=f"{CUSTOM}.allow_missing is -1; it must be 0 or more"):
