@@ -7,8 +7,10 @@
       --config.data.custom.validation_images=my/images
 
 The joint names come from the file's category; `left_`/`right_` prefixes tell the flip pairs. The
-set is converted on first use (under the data folder, as `custom`). Scores PCK@0.2 of the person
-box's longer side, and OKS AP where annotations carry areas.
+set is converted on first use (under the data folder, as `custom`); a bad record ends that, unless
+`--config.data.custom.skip_bad=N` and `--config.data.custom.allow_missing=N` allow N of them and N
+missing images. Give these flags to later runs too.
+Scores PCK@0.2 of the person box's longer side, and OKS AP where annotations carry areas.
 
 Variants: `:smoke` a minute on a CPU on drawn people, nothing to prepare.
 """

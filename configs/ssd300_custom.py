@@ -7,8 +7,10 @@
       --config.data.custom.validation_images=my/images
 
 Learns every category of the file; `--config.classes="('person',)"` names some of them. The set is
-converted on first use (under the data folder, as `custom`). Trains from scratch with BatchNorm at
-half width unless you say otherwise.
+converted on first use (under the data folder, as `custom`); a bad record ends that, unless
+`--config.data.custom.skip_bad=N` and `--config.data.custom.allow_missing=N` allow N of them and N
+missing images. Give these flags to later runs too.
+Trains from scratch with BatchNorm at half width unless you say otherwise.
 
 Variants: `:smoke` a minute on a CPU on drawn people, nothing to prepare.
 """

@@ -176,6 +176,8 @@ def _data_config() -> dict[str, Any]:
             "train_images": "",
             "validation_json": "",
             "validation_images": "",
+            "skip_bad": 0,  # records that may be refused (listed in rejects.jsonl)
+            "allow_missing": 0,  # images that may be missing
         },
         # A drawn data set, made on first use; 0 training videos where unused.
         "synthetic": {"train_videos": 0, "validation_videos": 0, "frames": 0, "canvas": 512},

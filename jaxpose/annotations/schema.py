@@ -104,5 +104,6 @@ class Rejections:
         """Note a refused record; raises DataError naming file, record and reason when too many."""
         self.rows.append({"file": str(file), "record": record, "reason": reason})
         if len(self.rows) > self.allowed:
-            hint = f"; {len(self.rows)} records refused, {self.allowed} allowed by --skip_bad"
-            raise DataError(f"{file}: {record}: {reason}{hint}")
+            hint = f"{len(self.rows)} records refused, {self.allowed} allowed by --skip_bad"
+            training = "--config.data.custom.skip_bad in training"
+            raise DataError(f"{file}: {record}: {reason}; {hint} ({training})")

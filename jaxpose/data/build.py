@@ -154,7 +154,8 @@ def is_built(folder: Path, plan: Plan) -> bool:
         raise DataError(f"{folder}: exists without a {FILE_NAME}; delete it and build again")
     if read_manifest(folder).source_digest != plan.digest:
         reason = "holds records of another source, canvas, box extent or annotation"
-        raise DataError(f"{folder}: {reason}; choose another --name or delete it")
+        name = "--name, or in training --config.data.custom.name, data.train and data.eval"
+        raise DataError(f"{folder}: {reason}; delete it or choose another name ({name})")
     open_records(folder)
     return True
 

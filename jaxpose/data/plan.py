@@ -92,7 +92,10 @@ def make_plan(
     if len(missing) > allow_missing:
         first = f"first {missing[0].path}"
         hint = f"--allow_missing={len(missing)} leaves them out"
-        raise DataError(f"{dataset}: {len(missing)} images are missing, {first}; {hint}")
+        training = "--config.data.custom.allow_missing in training"
+        raise DataError(
+            f"{dataset}: {len(missing)} images are missing, {first}; {hint} ({training})"
+        )
     splits = {
         part: tuple(job for job in found if job.bytes >= 0)
         for name, split in jobs.items()

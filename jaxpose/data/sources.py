@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jaxpose.annotations.coco import read_coco_detection, read_coco_keypoints
@@ -42,7 +42,8 @@ class Source:
       train, validation: annotation file or folder of a split; given one, only those given count.
       images: folder that image names of both splits refer to.
       validation_images: the same of the validation split, where that differs.
-      val_list: text file with one image name a line: MPII's validation images.
+      val_list: text file with one image name a line: MPII's validation images, where no file of
+        their own holds them.
     """
 
     folder: Path
@@ -71,7 +72,8 @@ def read_source(dataset: str, source: Source, rejections: Rejections) -> dict[st
 
     Raises:
       DataError: the folder is not in the expected layout, or its annotations are bad.
-      UsageError: a val_list for a data set other than MPII, or files named one by one for VOC.
+      UsageError: a val_list for a data set other than MPII or beside a validation file, or files
+        named one by one for VOC.
     """
     if source.val_list is not None and dataset != "mpii":
         raise UsageError(f"val_list splits mpii only, not {dataset}")
@@ -111,8 +113,10 @@ def _mpii(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
     names = {"train": "annot/train.json", "validation": "annot/valid.json"}
     files = _chosen(source, {split: [source.folder / name] for split, name in names.items()})
     _require("mpii", source, files)
+    own = _own_validation(source, files)
     sets = {split: read_mpii_json(file, rejections) for split, file in files.items()}
-    if set(sets) == {"train"}:
+    sets = {split: replace(found, notes=found.notes + own) for split, found in sets.items()}
+    if not own:
         sets = split_validation(sets["train"], source.val_list)
     parts = tuple(files.values())
     return {
@@ -123,6 +127,20 @@ def _mpii(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:
         )
         for split, found in sets.items()
     }
+
+
+def _own_validation(source: Source, files: Mapping[str, Path]) -> tuple[str, ...]:
+    """Note on the file that holds MPII's validation people; () where one splits them off."""
+    if "validation" not in files:
+        return ()
+    file = files["validation"]
+    if source.val_list is not None:
+        raise UsageError(
+            f"val_list {source.val_list} has no use beside {file}, which holds the validation "
+            "people already: leave it out, or name the training file alone (--train)"
+        )
+    inside = file.is_relative_to(source.folder)
+    return (f"validation: {file.relative_to(source.folder) if inside else file.name}",)
 
 
 def _posetrack17(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:

@@ -25,6 +25,8 @@ def check_config(config: ConfigDict) -> None:
         "ema_decay": (0 <= config.ema_decay < 1, "from 0 (off) to below 1"),
         "checkpoint.max_to_keep": (config.checkpoint.max_to_keep >= 1, "1 or more"),
         "eval.batch_size": (config.eval.batch_size >= 1, "1 or more"),
+        "data.custom.skip_bad": (config.data.custom.skip_bad >= 0, "0 or more"),
+        "data.custom.allow_missing": (config.data.custom.allow_missing >= 0, "0 or more"),
         "data.source": (config.data.source in ("records", "shards"), "'records' or 'shards'"),
         "model.dtype": (
             config.model.dtype in ("float32", "bfloat16", "float64"),

@@ -42,6 +42,8 @@ def make_records(config: ConfigDict) -> None:
             canvas=2 * max(config.input_size),
             format=config.data.source,
             name=custom.name,
+            skip_bad=custom.skip_bad,
+            allow_missing=custom.allow_missing,
         )
 
 

@@ -122,6 +122,30 @@ def test_mpii_json_layout(tmp_path):
     names, splits = read("mpii", Source(tmp_path))
     assert names == {"train": ["a.jpg", "b.jpg"], "validation": ["c.jpg"]}
     assert splits["train"].images == tmp_path / "images"
+    for split in splits.values():
+        assert "validation: annot/valid.json" in split.annotations.notes
+
+
+def test_a_val_list_beside_a_validation_file_is_refused(tmp_path):
+    """Both say which images validation takes; by the list alone, a.jpg would be one of them."""
+    train, valid = tmp_path / "annot/train.json", tmp_path / "annot/valid.json"
+    write_mpii_json(train, frames(MPII, ["a.jpg", "b.jpg"]))
+    write_mpii_json(valid, frames(MPII, ["c.jpg"]))
+    listed = tmp_path / "val.txt"
+    listed.write_text("a.jpg\n")
+    for parts in ({}, {"validation": valid}):
+        with pytest.raises(UsageError, match=r"val\.txt has no use beside .*valid\.json"):
+            read("mpii", Source(tmp_path, val_list=listed, **parts))
+    names, _ = read("mpii", Source(tmp_path, val_list=listed, train=train))
+    assert names == {"train": ["b.jpg"], "validation": ["a.jpg"]}
+
+
+def test_a_validation_file_from_elsewhere_is_noted_without_its_folder(tmp_path):
+    write_mpii_json(tmp_path / "own.json", frames(MPII, ["c.jpg"]))
+    (tmp_path / "mpii").mkdir()
+    source = Source(tmp_path / "mpii", validation=tmp_path / "own.json")
+    notes = read("mpii", source)[1]["validation"].annotations.notes
+    assert notes[-1] == "validation: own.json"
 
 
 @pytest.mark.parametrize("matlab", [True, False])
