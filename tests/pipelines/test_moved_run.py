@@ -12,7 +12,7 @@ from jaxpose.pipelines.evaluate import evaluate
 from jaxpose.pipelines.prepare import prepare_records
 
 
-class Scored(Exception):
+class Scored(Exception):  # noqa: N818  a stop, no error
     """Ends an evaluation where it has its records; there is no network to score."""
 
 
