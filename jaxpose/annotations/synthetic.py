@@ -4,11 +4,13 @@ Every video is a function of (seed, split, index): neither the number of videos 
 number of processes changes one of them.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
@@ -138,8 +140,21 @@ def _run(jobs: Sequence[_Job], processes: int) -> Iterator[list[Frame]]:
         yield from map(_write_video, jobs)
         return
     # A forked copy of a process that runs JAX's threads may hang, so start fresh ones.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, context, initializer=_end_with_parent) as pool:
         yield from pool.map(_write_video, jobs)
+
+
+def _end_with_parent() -> None:
+    """Make this worker end with a killed parent; it would draw on and then wait for ever."""
+    parent = parent_process()
+    assert parent is not None, "called in workers only"
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=end, daemon=True).start()
 
 
 def write_dataset(

@@ -1,12 +1,8 @@
 """Build a data set: source folder -> records or shards with a manifest, all or nothing."""
 
-import fcntl
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from jaxpose.annotations.people import BOX_OFFSETS, BoxOffsets
@@ -27,10 +23,10 @@ from jaxpose.data.plan import Plan, make_plan
 from jaxpose.data.records import CONFIGS, record_fields
 from jaxpose.data.shard_writer import write_split
 from jaxpose.data.sources import BOXES_ONLY, DATASETS, Source, drawn_source, read_source
+from jaxpose.data.staging import only_maker, staged, sweep
 from jaxpose.errors import DataError, UsageError
 
 REJECTS = "rejects.jsonl"
-INCOMPLETE = "incomplete."  # TFDS's own prefix of folders being written
 _LARGEST_OFFSET = 2.0
 
 
@@ -79,7 +75,7 @@ def build(
         )
     stored = name or dataset
     folder = record_folder(data_dir, stored, config, format)
-    with _only_build(folder):
+    with only_maker(folder):
         source = _named_source(dataset, source, Path(data_dir).expanduser())
         rejections = Rejections(allowed=skip_bad)
         splits = read_source(dataset, source, rejections)
@@ -119,29 +115,6 @@ def _named_source(dataset: str, source: str | Path | Source | None, data_dir: Pa
     return drawn_source(data_dir)
 
 
-@contextmanager
-def _only_build(folder: Path) -> Iterator[None]:
-    """Keep two builds of one data set apart; the lock ends with the process that holds it.
-
-    What the file system refuses meanwhile is a DataError: readers name their own files themselves.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with (folder.parent / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as error:
-        raise DataError(f"{folder}: another process is building this data set") from error
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written: {error}") from error
-
-
-def sweep(folder: Path) -> None:
-    """Remove what interrupted builds of this data set left behind."""
-    for remains in folder.parent.glob(f"{INCOMPLETE}*_{folder.name}"):
-        shutil.rmtree(remains)
-
-
 def is_built(folder: Path, plan: Plan) -> bool:
     """Whether the folder holds this very data set.
 
@@ -161,9 +134,7 @@ def is_built(folder: Path, plan: Plan) -> bool:
 
 
 def _write_shards(plan: Plan, folder: Path, progress: bool) -> None:
-    staging = folder.parent / f"{INCOMPLETE}{os.getpid()}_{folder.name}"
-    staging.mkdir()
-    try:
+    with staged(folder) as staging:
         fields = record_fields(plan.config, plan.skeleton.size)
         written = {}
         for split in plan.splits:
@@ -171,10 +142,6 @@ def _write_shards(plan: Plan, folder: Path, progress: bool) -> None:
             prefix = f"{plan.dataset}-{split}"
             written[split] = write_split(staging, prefix, records, fields, plan.canvas)
         finish(staging, plan, "shards", written)
-        staging.rename(folder)
-    finally:
-        if staging.exists():
-            shutil.rmtree(staging)
 
 
 def finish(

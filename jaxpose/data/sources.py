@@ -1,6 +1,5 @@
 """Where each data set's original files lie, and how they become splits."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from jaxpose.annotations.voc import list_file, read_voc, voc_splits, xml_file
 from jaxpose.data.parallel import available_cores
 from jaxpose.data.plan import SourceSplit
 from jaxpose.data.requirements import REQUIREMENTS
+from jaxpose.data.staging import only_maker, staged, sweep
 from jaxpose.errors import DataError, UsageError
 
 DATASETS = (
@@ -92,12 +92,18 @@ def read_source(dataset: str, source: Source, rejections: Rejections) -> dict[st
 
 
 def drawn_source(data_dir: Path) -> Source:
-    """The synthetic data set as PoseTrack18 in `data_dir`/synthetic_source, drawn if missing."""
+    """The synthetic data set as PoseTrack18 in `data_dir`/synthetic_source, drawn if missing.
+
+    Raises:
+      DataError: another process is drawing it, or it cannot be written.
+    """
     folder = data_dir / "synthetic_source"
     if not folder.exists():
-        staging = folder.with_name(f"incomplete.{os.getpid()}_{folder.name}")
-        write_dataset(staging, formats=("posetrack18",), processes=available_cores())
-        staging.rename(folder)
+        with only_maker(folder):
+            sweep(folder)
+            if not folder.exists():  # drawn by another process since
+                with staged(folder) as staging:
+                    write_dataset(staging, formats=("posetrack18",), processes=available_cores())
     return Source(folder / "posetrack18")
 
 
@@ -140,7 +146,7 @@ def _own_validation(source: Source, files: Mapping[str, Path]) -> tuple[str, ...
             "people already: leave it out, or name the training file alone (--train)"
         )
     inside = file.is_relative_to(source.folder)
-    return (f"validation: {file.relative_to(source.folder) if inside else file.name}",)
+    return (f"validation: {file.relative_to(source.folder).as_posix() if inside else file.name}",)
 
 
 def _posetrack17(source: Source, rejections: Rejections) -> dict[str, SourceSplit]:

@@ -10,11 +10,12 @@ import jax
 from ml_collections import ConfigDict
 
 import jaxpose
-from jaxpose.errors import CheckpointError, UsageError
+from jaxpose.errors import CheckpointError, DataError, UsageError
 from jaxpose.inference.restore import Restored, restore
 from jaxpose.pipelines import detection_report, pose_report
 from jaxpose.pipelines.config_checks import check_config
 from jaxpose.pipelines.prepare import Records, open_sets
+from jaxpose.pipelines.record_sets import drawn_folder
 from jaxpose.pipelines.scoring import score
 from jaxpose.pipelines.system_protocol import choice, run_name
 from jaxpose.tasks import make_task
@@ -57,7 +58,8 @@ def evaluate(
         raise CheckpointError(f"{workdir}: no such folder; --workdir is a training run's folder")
     restored = restore(workdir, step)
     config = restored.config.copy_and_resolve_references().unlock()
-    _set_data(config, dataset, split, data_dir, source)
+    _set_data(config, dataset, split, source)
+    config.data_dir = data_dir or _own_data(config, Path(workdir))
     _set_options(config, flip_test, batch_size, of_detectors)
     records = open_sets(config)
     metrics, sheet = _score(restored, records)
@@ -89,7 +91,6 @@ def _set_data(
     config: ConfigDict,
     dataset: str | None,
     split: str | None,
-    data_dir: str | None,
     source: str | None,
 ) -> None:
     if config.task == "detection" and dataset not in (None, config.data.eval):
@@ -98,8 +99,20 @@ def _set_data(
     config.data.eval_split = split or config.data.eval_split
     # The training sets need not be at hand.
     config.data.train, config.data.train_split = (config.data.eval,), config.data.eval_split
-    config.data_dir = data_dir or config.data_dir
     config.data.source = source or config.data.source
+
+
+def _own_data(config: ConfigDict, workdir: Path) -> str:
+    """The run's own data folder; drawn people have moved with a workdir that was moved."""
+    if not config.data.synthetic.train_videos or Path(config.data_dir).is_dir():
+        return config.data_dir
+    moved = drawn_folder("", workdir)
+    if not moved.is_dir():
+        raise DataError(
+            f"{config.data_dir}: the drawn people of this run are gone; run its training command "
+            "again to draw them, or name another folder of records with --data_dir"
+        )
+    return str(moved)
 
 
 def _set_options(

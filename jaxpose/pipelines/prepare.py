@@ -17,6 +17,7 @@ from jaxpose.pipelines.make_records import make_records
 from jaxpose.pipelines.missing import missing_message
 from jaxpose.pipelines.record_sets import (
     RECORDS,
+    drawn_folder,
     fill_in,
     record_folders,
     scored_rows,
@@ -99,8 +100,7 @@ def prepare_records(config: ConfigDict, workdir: Path) -> Records:
     config = copy.deepcopy(config).unlock()
     check_config(config)
     if config.data.synthetic.train_videos:
-        # Apart from real records, whose names they carry.
-        config.data_dir = str(Path(config.data_dir or workdir / "data") / "drawn_people")
+        config.data_dir = str(drawn_folder(config.data_dir, workdir))
     if jax.process_index() == 0:
         make_records(config)
     wait_for_processes("the records are there")

@@ -23,6 +23,11 @@ def data_folder(config: ConfigDict) -> Path:
     return Path(text).expanduser()
 
 
+def drawn_folder(data_dir: str, workdir: Path) -> Path:
+    """Where a run keeps drawn people: apart from real records, whose names they carry."""
+    return Path(data_dir or workdir / "data") / "drawn_people"
+
+
 def record_folders(config: ConfigDict) -> dict[str, Path]:
     """Record folder of every data set that a config names, by its name.
 

@@ -1,4 +1,8 @@
-"""Where a run starts, in this order: resume, `init_from`, scratch."""
+"""Where a run starts, in this order: resume, `init_from`, scratch.
+
+`init_from` names a workdir, its `checkpoints` folder, one step's folder, or a single file of
+tools/export_weights.py.
+"""
 
 import shutil
 from pathlib import Path
@@ -6,6 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
+from etils import epath
 from ml_collections import ConfigDict
 
 from jaxpose.errors import CheckpointError
@@ -13,6 +18,7 @@ from jaxpose.tasks.task import Task
 from jaxpose.training.checkpoint import Checkpoints
 from jaxpose.training.leaves import unflatten_like
 from jaxpose.training.state import TrainState, init_state
+from jaxpose.training.weight_file import read_weight_file
 from jaxpose.training.weights import load_weights, merge_weights
 
 
@@ -25,8 +31,9 @@ def starting_state(
     """Host state to start from and its step.
 
     Raises:
-      CheckpointError: checkpoints exist but none is intact or fits, or `init_from` does not fit
-        (its leaves of other shape are listed; `config.init_skip` names those to leave as drawn).
+      CheckpointError: checkpoints exist but none is intact or fits, or `init_from` is damaged or
+        does not fit (its leaves of other shape are listed; `config.init_skip` names those to leave
+        as drawn).
     """
     loaded = checkpoints.restore()
     # Values that a checkpoint replaces are not drawn: a file of base weights may be gone by then.
@@ -55,7 +62,8 @@ def _zeros(path: str, shape: tuple[int, ...], generator: np.random.Generator) ->
 
 
 def _fine_tuned(config: ConfigDict, state: TrainState) -> TrainState:
-    weights = load_weights(config.init_from)
+    file = epath.Path(config.init_from)
+    weights = read_weight_file(file).weights if file.is_file() else load_weights(file)
     # Parameters and statistics differ in their paths, so one skip list serves both at once.
     merged, report = merge_weights(
         state.params | state.batch_stats,

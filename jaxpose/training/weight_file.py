@@ -23,6 +23,18 @@ from jaxpose.training.weights import Weights
 
 SCHEMA_VERSION = 1
 _PARAMS, _STATISTICS = "params/", "batch_stats/"
+# What a damaged zip, npy header or document can raise; a header's shape may ask for any memory.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 class Handed(NamedTuple):
@@ -76,12 +88,13 @@ def read_weight_file(path: str | Path) -> Handed:
       CheckpointError: it is missing, damaged, of another schema, or no such file at all.
     """
     try:
-        content = io.BytesIO(epath.Path(path).read_bytes())
-        with np.load(content, allow_pickle=False) as file:
+        content = epath.Path(path).read_bytes()
+        _check_sizes(content)
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         document = json.loads(arrays.pop("document").tobytes())
         version, expected = document["schema_version"], document.pop("sha256")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise CheckpointError(f"{path} is no intact weight file: {first_line(error)}") from error
     if version != SCHEMA_VERSION:
         raise CheckpointError(f"{path}: schema {version}, this jaxpose reads {SCHEMA_VERSION}")
@@ -107,6 +120,17 @@ def read_weight_file(path: str | Path) -> Handed:
         digest=expected,
     )
     return Handed(weights, json.dumps(document["config"]))
+
+
+def _check_sizes(content: bytes) -> None:
+    """Refuse what would unpack to more than the file holds (a zip bomb), before unpacking it."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise ValueError(f"{member.filename} is compressed")
+    if sum(member.file_size for member in members) > len(content):  # members that overlap
+        raise ValueError("it unpacks to more bytes than it has")
 
 
 def _stored(name: str, value: Any, half: bool) -> np.ndarray:

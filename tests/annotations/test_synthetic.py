@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -192,3 +193,19 @@ def test_tool_writes_and_refuses_to_mix_with_what_is_there(tmp_path):
     replaced = _tool(tmp_path / "out", *small, "--overwrite", "--formats=posetrack17")
     assert replaced.returncode == 0, replaced.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["posetrack17"]
+
+
+_KILLED = """
+import os, signal, sys
+from jaxpose.annotations.synthetic import write_dataset
+def killed(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+write_dataset(sys.argv[1], train_videos=40, val_videos=0, processes=2, progress=killed)
+"""
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    """They hold the pipe of its output, which comes to an end when the last of them does."""
+    command = [sys.executable, "-c", _KILLED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=40)
+    assert done.returncode == -signal.SIGKILL, done.stderr
