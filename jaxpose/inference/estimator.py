@@ -186,7 +186,8 @@ class PoseEstimator:
     def _result(self, pending: Pending) -> FrameResult:
         frame, (width, height) = pending.frame, pending.size
         people = () if pending.boxes is None else self._assembled(pending.boxes, pending.joints)
-        return FrameResult(frame.name, width, height, people, frame.video, frame.index, frame.error)
+        result = FrameResult(frame.name, width, height, people, frame.video, frame.index)
+        return result._replace(error=frame.error, folder=frame.folder)
 
     def _assembled(self, boxes: Boxes, joints: np.ndarray) -> tuple[Person, ...]:
         if not len(boxes.scores):

@@ -117,9 +117,10 @@ def _picture(source: Source) -> Frame:
     try:
         picture = read_picture(source.path)
     except DataError as error:
-        return Frame(source.name, None, error=str(error))
+        return Frame(source.name, None, error=str(error), folder=source.folder)
     took = time.perf_counter() - started
-    return Frame(source.name, picture.image, note=picture.note, decode_seconds=took)
+    frame = Frame(source.name, picture.image, note=picture.note, decode_seconds=took)
+    return frame._replace(folder=source.folder)
 
 
 def _ahead(frames: Iterator[Frame], ahead: int) -> Iterator[Frame]:

@@ -57,6 +57,7 @@ def test_many_pictures_give_results_in_order_with_rows_for_bad_ones(estimator, f
     results = list(estimator(folder))
     assert [r.name for r in results] == ["a.jpg", "bad.jpg", "sub/b ü.jpg"]
     assert all(isinstance(result, FrameResult) for result in results)
+    assert {result.folder for result in results} == {folder.name}
     assert (results[0].width, results[0].height) == (320, 200)
     bad = results[1]
     assert (bad.width, bad.height, bad.people) == (0, 0, ()) and "neither JPEG" in bad.error
