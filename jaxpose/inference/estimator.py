@@ -126,7 +126,7 @@ class PoseEstimator:
 
         Args:
           frames: with their own `boxes` or without.
-          count: their number, if it is known; a few need no large batches.
+          count: their number, if it is known; a single one needs no large batches.
           keep_images: whether the frames come back with their pixels.
           clock: takes the device's time, if it is wanted; entered by the caller.
           live: finish each frame before the next is taken, for a camera.

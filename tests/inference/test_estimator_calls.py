@@ -8,6 +8,8 @@ import pytest
 import jaxpose
 from jaxpose.config import to_json
 from jaxpose.errors import DataError, UsageError
+from jaxpose.inference.flow import BatchSizes
+from jaxpose.inference.options import Options, batch_sizes
 from jaxpose.inference.people import FrameResult, Person
 from jaxpose.inference.restore import restore
 from jaxpose.training.weight_file import read_weight_file, write_weight_file
@@ -122,6 +124,14 @@ def test_options_change_what_they_name(networks, picture):
 def test_options_out_of_range_are_refused(networks, options, fault):
     with pytest.raises(UsageError, match=fault):
         jaxpose.PoseEstimator.restore(pose=networks["pose"], **options)
+
+
+def test_all_numbers_of_pictures_but_one_share_their_batch_sizes():
+    options = Options(batch_size=4, pose_batch_size=9)
+    many = {batch_sizes(options, count) for count in (None, 2, 3, 4, 100)}
+    assert many == {BatchSizes(4, 9)}
+    assert batch_sizes(options, 1) == BatchSizes(1, 8)
+    assert batch_sizes(Options(pose_batch_size=5), 1) == BatchSizes(1, 5)
 
 
 def test_wrong_networks_and_images_are_refused(networks, estimator, tmp_path):
