@@ -73,6 +73,20 @@ def test_many_pictures_give_results_in_order_with_rows_for_bad_ones(estimator, f
         estimator([])
 
 
+def test_paths_may_come_from_a_generator_and_mix_with_images(estimator, folder, picture):
+    found = estimator(path for path in sorted(folder.rglob("*.jpg")))
+    assert [(r.name, bool(r.error)) for r in found] == [
+        ("a.jpg", False), ("bad.jpg", True), ("b ü.jpg", False),
+    ]  # fmt: skip
+    image = picture(320, 200, len("a.jpg"))
+    mixed = [image, folder / "a.jpg", str(folder / "gone.jpg"), image]
+    results = list(estimator(mixed))
+    assert [r.name for r in results] == ["000000", "a.jpg", "gone.jpg", "000003"]
+    assert results[2].error and [r.name for r in estimator(iter(mixed))] == [r.name for r in results]
+    assert_same(results[0].people, results[3].people)
+    assert len(results[1].people) > 0
+
+
 def test_own_boxes_of_many_pictures_go_by_name(estimator, folder):
     box = [[10, 20, 200, 190]]
     results = list(estimator(folder, {"a.jpg": box}, {"a.jpg": [0.8]}))
