@@ -89,8 +89,8 @@ class PoseEstimator:
 
         Args:
           source: RGB image uint8 [H, W, 3], or the path of a JPEG or PNG, which is turned upright
-            by its EXIF orientation: one picture. A folder, a video, a pattern such as 'photos/*.jpg',
-            a list or generator of any of these: many.
+            by its EXIF orientation: one picture. A folder, a video, a pattern such as
+            'photos/*.jpg', a list or generator of any of these: many.
           boxes: own person boxes instead of the detector's: [N, 4] xyxy in px of the one picture;
             for many a mapping from a frame's name to its [N, 4], without it nobody is there.
           box_scores: [N], or a mapping likewise; 1 without. `det_threshold` applies to them.
