@@ -15,6 +15,8 @@ _OUTPUT_DIR = flags.DEFINE_string("output_dir", "predictions", "Folder of all th
 _FORMAT = flags.DEFINE_list("format", "coco", "coco, openpose, posetrack17, posetrack18.")
 _SAVE_IMAGES = flags.DEFINE_bool("save_images", False, "Draw on pictures and video frames.")
 _SAVE_VIDEO = flags.DEFINE_bool("save_video", False, "Draw on videos.")
+_DRAW_BOXES = flags.DEFINE_bool("draw_boxes", True, "Draw people's boxes.")
+_DRAW_LABELS = flags.DEFINE_bool("draw_labels", True, "Write people's numbers and scores.")
 _OPTIONS = {
     "det_threshold": flags.DEFINE_float("det_threshold", 0.15, "Least score of a person box."),
     "nms_iou": flags.DEFINE_float("nms_iou", 0.45, "Boxes overlap better ones no more than this."),
@@ -50,6 +52,8 @@ def main(argv: list[str]) -> None:
         formats=_FORMAT.value,
         save_images=_SAVE_IMAGES.value,
         save_video=_SAVE_VIDEO.value,
+        draw_boxes=_DRAW_BOXES.value,
+        draw_labels=_DRAW_LABELS.value,
         **{name: flag.value for name, flag in _OPTIONS.items()},
     )
 

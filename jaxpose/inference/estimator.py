@@ -89,8 +89,8 @@ class PoseEstimator:
 
         Args:
           source: RGB image uint8 [H, W, 3], or the path of a JPEG or PNG, which is turned upright
-            by its EXIF orientation: one picture. A list of these, a folder, a video or a pattern
-            such as 'photos/*.jpg': many.
+            by its EXIF orientation: one picture. A folder, a video, a pattern such as
+            'photos/*.jpg', a list or generator of any of these: many.
           boxes: own person boxes instead of the detector's: [N, 4] xyxy in px of the one picture;
             for many a mapping from a frame's name to its [N, 4], without it nobody is there.
           box_scores: [N], or a mapping likewise; 1 without. `det_threshold` applies to them.
@@ -126,7 +126,7 @@ class PoseEstimator:
 
         Args:
           frames: with their own `boxes` or without.
-          count: their number, if it is known; a few need no large batches.
+          count: their number, if it is known; a single one needs no large batches.
           keep_images: whether the frames come back with their pixels.
           clock: takes the device's time, if it is wanted; entered by the caller.
           live: finish each frame before the next is taken, for a camera.
@@ -186,7 +186,8 @@ class PoseEstimator:
     def _result(self, pending: Pending) -> FrameResult:
         frame, (width, height) = pending.frame, pending.size
         people = () if pending.boxes is None else self._assembled(pending.boxes, pending.joints)
-        return FrameResult(frame.name, width, height, people, frame.video, frame.index, frame.error)
+        result = FrameResult(frame.name, width, height, people, frame.video, frame.index)
+        return result._replace(error=frame.error, folder=frame.folder)
 
     def _assembled(self, boxes: Boxes, joints: np.ndarray) -> tuple[Person, ...]:
         if not len(boxes.scores):

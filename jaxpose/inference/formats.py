@@ -33,6 +33,13 @@ FORMATS: dict[str, Callable[[Path, tuple[str, ...], float], ResultWriter]] = {
 }
 
 
+def check_formats(names: Sequence[str]) -> None:
+    """Raise UsageError for a name that is not of `FORMATS`."""
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown:
+        raise UsageError(f"--format={unknown[0]}: unknown, choose from {','.join(FORMATS)}")
+
+
 class ResultFiles:
     """Writes `<folder>/<format>/...` for each format; see the writers for the names below.
 
@@ -62,9 +69,7 @@ class ResultFiles:
         Raises:
           UsageError: an unknown format.
         """
-        unknown = [name for name in formats if name not in FORMATS]
-        if unknown:
-            raise UsageError(f"--format={unknown[0]}: unknown, choose from {','.join(FORMATS)}")
+        check_formats(formats)
         self._writers = [
             FORMATS[name](Path(folder) / name, tuple(joint_names), keypoint_threshold)
             for name in dict.fromkeys(formats)

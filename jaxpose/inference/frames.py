@@ -22,7 +22,7 @@ class Frame(NamedTuple):
     """One picture or video frame, decoded.
 
     Attributes:
-      name, video, index, error: as in `people.FrameResult`.
+      name, video, index, error, folder: as in `people.FrameResult`.
       image: uint8 [H, W, 3] RGB, upright; None where there is an error, or where the pixels were
         let go of after use.
       boxes: own person boxes; None where the detector shall find them.
@@ -42,6 +42,7 @@ class Frame(NamedTuple):
     seconds: float = 0.0
     decode_seconds: float = 0.0
     whole_input: bool = False
+    folder: str = ""
 
 
 def checked_image(image: Any) -> np.ndarray:

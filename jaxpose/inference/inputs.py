@@ -83,11 +83,12 @@ class Camera:
 
 
 def frames_of(source: Any) -> tuple[Iterable[Frame], int | None]:
-    """Frames of a folder, video, pattern, list of paths, or of images; their number if known.
+    """Frames of a folder, video, pattern, or of many of these and of images; their number if known.
 
     Args:
-      source: a path or pattern, a list of these, or an iterable of RGB images uint8 [H, W, 3],
-        which are named 000000, 000001, ...
+      source: a path or pattern, or an iterable of these and of RGB images uint8 [H, W, 3], in any
+        mixture. An image is named by its place, 000000, 000001, ...; paths that follow one another
+        are gathered before they are read, so that their names can be told apart.
 
     Raises:
       UsageError: an empty list.
@@ -97,11 +98,23 @@ def frames_of(source: Any) -> tuple[Iterable[Frame], int | None]:
     count = len(source) if hasattr(source, "__len__") else None
     if count == 0:
         raise UsageError("no pictures: the list is empty")
-    if count is None or not all(isinstance(item, (str, Path)) for item in source):
-        images = enumerate(source)
-        return (Frame(f"{i:06d}", checked_image(image)) for i, image in images), count
-    inputs = Inputs(find_sources(source))
-    return inputs, inputs.known_frames()
+    paths = [] if count is None else [_is_path(item) for item in source]
+    if paths and all(paths):
+        inputs = Inputs(find_sources(source))
+        return inputs, inputs.known_frames()
+    return _mixed(source), None if any(paths) else count
+
+
+def _mixed(items: Iterable[Any]) -> Iterator[Frame]:
+    for are_paths, run in groupby(enumerate(items), lambda item: _is_path(item[1])):
+        if are_paths:
+            yield from Inputs(find_sources([path for _, path in run]))
+        else:
+            yield from (Frame(f"{i:06d}", checked_image(image)) for i, image in run)
+
+
+def _is_path(item: Any) -> bool:
+    return isinstance(item, (str, Path))
 
 
 def _pictures(sources: Sequence[Source]) -> Iterator[Frame]:
@@ -117,9 +130,10 @@ def _picture(source: Source) -> Frame:
     try:
         picture = read_picture(source.path)
     except DataError as error:
-        return Frame(source.name, None, error=str(error))
+        return Frame(source.name, None, error=str(error), folder=source.folder)
     took = time.perf_counter() - started
-    return Frame(source.name, picture.image, note=picture.note, decode_seconds=took)
+    frame = Frame(source.name, picture.image, note=picture.note, decode_seconds=took)
+    return frame._replace(folder=source.folder)
 
 
 def _ahead(frames: Iterator[Frame], ahead: int) -> Iterator[Frame]:

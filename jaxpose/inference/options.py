@@ -56,11 +56,13 @@ def checked(options: Options) -> Options:
 
 
 def batch_sizes(options: Options, frames: int | None) -> BatchSizes:
-    """Sizes of the batches for a run over so many frames; None: many."""
+    """Sizes of the batches for a run over so many frames; None: many.
+
+    There are two, for one frame and for more: the networks compile again for each size.
+    """
     slow = jax.default_backend() == "cpu"
     largest = options.batch_size or (4 if slow else 8)
     people = options.pose_batch_size or (8 if slow else 32)
-    if frames is None:
-        return BatchSizes(largest, people)
-    wanted = max(1, min(largest, frames))
-    return BatchSizes(wanted, min(people, _PEOPLE_A_FRAME * wanted))
+    if frames == 1:
+        return BatchSizes(1, min(people, _PEOPLE_A_FRAME))
+    return BatchSizes(largest, people)

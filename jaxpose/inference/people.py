@@ -34,6 +34,7 @@ class FrameResult(NamedTuple):
       video: the sequence that the frame belongs to; '' for a still.
       index: 0-based position in its video; -1 for a still.
       error: why the input could not be read; `people` is empty then.
+      folder: name of the folder that was the input, which `name` does not tell; '' without one.
     """
 
     name: str
@@ -43,3 +44,4 @@ class FrameResult(NamedTuple):
     video: str = ""
     index: int = -1  # type: ignore[assignment]  # hides tuple.index
     error: str = ""
+    folder: str = ""

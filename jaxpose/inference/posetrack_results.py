@@ -32,7 +32,8 @@ Writer = Callable[[Path, AnnotationSet], list[Path]]
 class PoseTrackResults:
     """Writes `<folder>/<sequence>.json`; a frame without people, or not readable, is written too.
 
-    The sequence of a video's frame is its video, that of a still its folder. Sequences of
+    The sequence of a video's frame is its video, that of a still its folder: the one in its name,
+    else the one that was the input. Sequences of
     `000342_mpii_test`'s pattern get PoseTrack's image ids (10003420000 + frame), others ids that
     are unique in the run. track_id is the place of the person in its frame.
 
@@ -61,11 +62,13 @@ class PoseTrackResults:
     def add(self, frame: FrameResult) -> None:
         """Take a frame; its name must differ from all others."""
         sequence = frame.video or str(PurePosixPath(frame.name).parent)
+        # With its dot, the input's folder differs from a folder of the same name within it.
+        sequence = f"./{frame.folder}" if sequence == "." else sequence
         key = (bool(frame.video), sequence)
         for other in [k for k in self._frames if k[0] and k != key]:
             self._finish(other)
         if key not in self._sequences:
-            wish = STILLS if sequence == "." else PurePosixPath(sequence).name
+            wish = PurePosixPath(sequence).name or STILLS
             self._sequences[key] = (len(self._sequences) + 1, self._names.claim(wish))
         frames = self._frames.setdefault(key, [])
         number, video_id = self._sequences[key]

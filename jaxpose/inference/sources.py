@@ -20,14 +20,19 @@ class Source(NamedTuple):
       path: of the file.
       name: unique among the sources; the path relative to the input (a file's folder, the folder,
         the part of a pattern before its first wildcard) with forward slashes, without the suffix
-        for a video.
+        for a video. Where names of two inputs are equal, or several folders are given, all names
+        of these inputs begin further up, so that the pictures of a folder stay together.
       is_video: by its suffix.
+      root: folder that the name is relative to, unless it begins further up.
+      folder: name of the folder that was the input; '' for other inputs.
       error: why there is nothing to read; then it stands for the input itself.
     """
 
     path: Path
     name: str
     is_video: bool
+    root: Path
+    folder: str = ""
     error: str = ""
 
 
@@ -60,7 +65,8 @@ def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
 def _of_input(text: str | Path) -> Iterator[Source]:
     path = Path(text)
     if path.is_dir():
-        yield from _of_folder(path, path)
+        folder = os.path.basename(os.path.abspath(path))
+        yield from (source._replace(folder=folder) for source in _of_folder(path, path))
     elif path.exists() or not glob.has_magic(str(text)):
         missing = "" if path.exists() else f"{path}: no such file or folder"
         yield _source(path, path.parent, missing)
@@ -98,11 +104,12 @@ def _of_pattern(pattern: str) -> Iterator[Source]:
         elif "**" not in pattern or match.suffix.lower() in _KNOWN:
             yield _source(match, fixed)
     if not matches:
-        yield Source(Path(pattern), pattern, False, f"{pattern}: no file matches this pattern")
+        error = f"{pattern}: no file matches this pattern"
+        yield Source(Path(pattern), pattern, False, fixed, error=error)
 
 
 def _source(path: Path, root: Path, error: str = "") -> Source:
-    return Source(path, _relative(path, root), _is_video(path), error)
+    return Source(path, _relative(path, root), _is_video(path), root, error=error)
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -114,19 +121,35 @@ def _is_video(path: Path) -> bool:
 
 
 def _uniquely_named(sources: list[Source]) -> list[Source]:
-    """Videos without their suffix; names from further up, or with it, where two are equal."""
-    shared = _repeated([source.name for source in sources])
-    if shared:
-        top = Path(os.path.commonpath([os.path.abspath(s.path.parent) for s in sources]))
-        sources = [
-            s._replace(name=_relative(s.path, top)) if s.name in shared else s for s in sources
-        ]
+    """Names from further up where needed; videos without their suffix where that is unique."""
+    sources = _told_apart(sources)
     short = [str(PurePosixPath(s.name).with_suffix("")) if s.is_video else s.name for s in sources]
     taken = _repeated(short)
     return [
         source._replace(name=source.name if name in taken else name)
         for source, name in zip(sources, short, strict=True)
     ]
+
+
+def _told_apart(sources: list[Source]) -> list[Source]:
+    """Names from further up for all of a root of which one name is taken, and of several folders.
+
+    Not for the equal names alone: the frames of a sequence would be torn apart where it is longer
+    than another.
+    """
+    folders = {source.root for source in sources if source.folder}
+    torn = folders if len(folders) > 1 else set()
+    while True:
+        parents = [os.path.abspath(s.path.parent) for s in sources if s.root in torn]
+        top = Path(os.path.commonpath(parents)) if parents else Path()
+        sources = [
+            s._replace(name=_relative(s.path, top)) if s.root in torn else s for s in sources
+        ]
+        shared = _repeated([source.name for source in sources])
+        more = torn | {source.root for source in sources if source.name in shared}
+        if more == torn:
+            return sources
+        torn = more
 
 
 def _repeated(names: list[str]) -> set[str]:

@@ -17,6 +17,7 @@ SUFFIXES = frozenset(
 # A video of which less can be read is an input that failed.
 LEAST_SHARE = 0.95
 _USUAL_RATE = 25.0
+_NO_CAMERA = "is it connected, and not in use by another program?"
 TURNED = "turned upright by its video's orientation"
 
 
@@ -57,13 +58,14 @@ def open_video(source: str | Path | int) -> cv2.VideoCapture:
     # FFmpeg would write about damaged files to the console, beside the error rows.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if isinstance(source, int):
-        capture, what = cv2.VideoCapture(source), f"camera {source}"
+        capture, fault = cv2.VideoCapture(source), _NO_CAMERA
     else:
         if not Path(source).is_file():
             raise DataError(f"{source}: no such video file")
-        capture, what = cv2.VideoCapture(str(source)), str(source)
+        capture = cv2.VideoCapture(str(source))
+        fault = "damaged, cut off, or of an unknown format"
     if not capture.isOpened():
-        raise DataError(f"{what}: cannot be opened; damaged, cut off, or of an unknown format")
+        raise DataError(f"{_called(source)}: cannot be opened; {fault}")
     return capture
 
 
@@ -101,9 +103,19 @@ def read_video(source: str | Path | int, report: VideoReport) -> Iterator[Frame]
     finally:
         capture.release()
     if not report.complete:
-        share = f"only {report.read} of {report.expected or 'an unknown number of'} frames"
-        text = f"{source}: {share} could be read; damaged or cut off"
+        text = f"{_called(source)}: {_lack(source, report)}"
         yield Frame(report.name, None, error=text, whole_input=True)
+
+
+def _called(source: str | Path | int) -> str:
+    return f"camera {source}" if isinstance(source, int) else str(source)
+
+
+def _lack(source: str | Path | int, report: VideoReport) -> str:
+    if isinstance(source, int) and not report.read:
+        return f"gives no picture; {_NO_CAMERA}"
+    share = f"only {report.read} of {report.expected or 'an unknown number of'} frames"
+    return f"{share} could be read; damaged or cut off"
 
 
 def _frames(capture: cv2.VideoCapture, report: VideoReport) -> Iterator[Frame]:

@@ -16,6 +16,7 @@ from jaxpose.errors import DataError, SomeInputsFailedError, UsageError
 from jaxpose.inference.detection_boxes import read_boxes
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.estimator import PoseEstimator
+from jaxpose.inference.formats import check_formats
 from jaxpose.inference.frames import Boxes, Frame
 from jaxpose.inference.inputs import Camera, Inputs
 from jaxpose.inference.options import Options, checked
@@ -41,6 +42,8 @@ def predict(
     formats: Sequence[str] = ("coco",),
     save_images: bool = False,
     save_video: bool = False,
+    draw_boxes: bool = True,
+    draw_labels: bool = True,
     **options: Any,
 ) -> dict[str, Any]:
     """Estimate people and write `<output_dir>/<format>/...`, `images/`, `videos/`, `predict.json`.
@@ -52,6 +55,7 @@ def predict(
       webcam: number of a camera, read until Ctrl-C.
       formats: names of `formats.FORMATS`.
       save_images, save_video: draw on pictures and frames, on videos.
+      draw_boxes, draw_labels: draw the people's boxes, write their numbers and scores.
       options: fields of `inference.options.Options`.
 
     Returns:
@@ -64,13 +68,14 @@ def predict(
     """
     chosen = checked(Options(**options))
     _check(inputs, detector, pose, boxes, webcam)
+    check_formats(formats)
     folder = _made(Path(output_dir))
     own = None if boxes is None else OwnBoxes(boxes)
     source = Inputs(find_sources(inputs)) if webcam is None else Camera(webcam)
     estimator = PoseEstimator.restore(detector, pose, **chosen._asdict())
     output = Output(
         folder, formats, estimator.skeleton.joints, chosen.keypoint_threshold,
-        save_images=save_images, save_video=save_video,
+        save_images=save_images, save_video=save_video, boxes=draw_boxes, labels=draw_labels,
     )  # fmt: skip
     tally, live = Tally(), webcam is not None
     with output, DeviceClock() as clock, suppress(*[KeyboardInterrupt] * live):

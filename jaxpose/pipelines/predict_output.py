@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
@@ -40,19 +41,23 @@ class Output:
         *,
         save_images: bool,
         save_video: bool,
+        boxes: bool = True,
+        labels: bool = True,
     ) -> None:
         self.files = ResultFiles(folder, formats, joint_names, keypoint_threshold)
         self.draw_seconds, self.drawn = 0.0, 0
         self.draws = save_images or save_video
-        self._folder, self._threshold = folder, keypoint_threshold
-        self._save_images, self._save_video = save_images, save_video
+        self._folder, self._save_images, self._save_video = folder, save_images, save_video
+        self._draw = partial(draw_people, threshold=keypoint_threshold, boxes=boxes, labels=labels)
         self._video_name, self._video = "", ExitStack()
 
     def notes(self) -> list[str]:
-        """Lines for the console, complete once the output is closed."""
-        plain = self._save_video and not has_h264()
+        """Lines for the console, on videos as well, complete once the output is closed."""
+        none = "no video is written: no frame of a video was read; --save_images draws on pictures"
         codec = "videos are MPEG-4 part 2; for H.264, which browsers play, install jaxpose[video]"
-        return self.files.notes + [codec] * plain
+        if not self._save_video or (self._video_name and has_h264()):
+            return self.files.notes
+        return [*self.files.notes, codec if self._video_name else none]
 
     def add(self, frame: Frame, result: FrameResult, rate: float) -> None:
         """Take the next frame; it is drawn on where pictures or videos are asked for.
@@ -68,7 +73,7 @@ class Output:
         if frame.image is None or not wanted:
             return
         started = time.perf_counter()
-        drawn = draw_people(frame.image, result.people, threshold=self._threshold)
+        drawn = self._draw(frame.image, result.people)
         if self._save_images:
             self._write_image(named.name, drawn)
         if self._save_video and named.video:

@@ -88,9 +88,10 @@ class Tally:
 
 
 def video_lines(videos: Mapping[str, VideoReport]) -> list[str]:
-    """How much of each video was read."""
+    """How much of each video was read; nothing of one that could not even be opened."""
     return [
-        f"{video.name}: {video.read} of {video.expected or '?'} frames read, "
-        f"{video.failed} failed, {video.rate:.4g} frames/s"
+        f"{video.name}: {video.read}{f' of {video.expected}' if video.expected else ''} frames "
+        f"read, {video.failed} failed, {video.rate:.4g} frames/s"
         for video in videos.values()
+        if video.read or video.failed or video.expected
     ]

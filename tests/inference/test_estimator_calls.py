@@ -8,6 +8,8 @@ import pytest
 import jaxpose
 from jaxpose.config import to_json
 from jaxpose.errors import DataError, UsageError
+from jaxpose.inference.flow import BatchSizes
+from jaxpose.inference.options import Options, batch_sizes
 from jaxpose.inference.people import FrameResult, Person
 from jaxpose.inference.restore import restore
 from jaxpose.training.weight_file import read_weight_file, write_weight_file
@@ -57,6 +59,7 @@ def test_many_pictures_give_results_in_order_with_rows_for_bad_ones(estimator, f
     results = list(estimator(folder))
     assert [r.name for r in results] == ["a.jpg", "bad.jpg", "sub/b ü.jpg"]
     assert all(isinstance(result, FrameResult) for result in results)
+    assert {result.folder for result in results} == {folder.name}
     assert (results[0].width, results[0].height) == (320, 200)
     bad = results[1]
     assert (bad.width, bad.height, bad.people) == (0, 0, ()) and "neither JPEG" in bad.error
@@ -68,6 +71,21 @@ def test_many_pictures_give_results_in_order_with_rows_for_bad_ones(estimator, f
     assert [r.name for r in found] == ["a.jpg", "bad.jpg", "sub/b ü.jpg"]
     with pytest.raises(UsageError, match="empty"):
         estimator([])
+
+
+def test_paths_may_come_from_a_generator_and_mix_with_images(estimator, folder, picture):
+    found = estimator(path for path in sorted(folder.rglob("*.jpg")))
+    assert [(r.name, bool(r.error)) for r in found] == [
+        ("a.jpg", False), ("bad.jpg", True), ("b ü.jpg", False),
+    ]  # fmt: skip
+    image = picture(320, 200, len("a.jpg"))
+    mixed = [image, folder / "a.jpg", str(folder / "gone.jpg"), image]
+    results = list(estimator(mixed))
+    names = ["000000", "a.jpg", "gone.jpg", "000003"]
+    assert [r.name for r in results] == [r.name for r in estimator(iter(mixed))] == names
+    assert results[2].error
+    assert_same(results[0].people, results[3].people)
+    assert len(results[1].people) > 0
 
 
 def test_own_boxes_of_many_pictures_go_by_name(estimator, folder):
@@ -121,6 +139,14 @@ def test_options_change_what_they_name(networks, picture):
 def test_options_out_of_range_are_refused(networks, options, fault):
     with pytest.raises(UsageError, match=fault):
         jaxpose.PoseEstimator.restore(pose=networks["pose"], **options)
+
+
+def test_all_numbers_of_pictures_but_one_share_their_batch_sizes():
+    options = Options(batch_size=4, pose_batch_size=9)
+    many = {batch_sizes(options, count) for count in (None, 2, 3, 4, 100)}
+    assert many == {BatchSizes(4, 9)}
+    assert batch_sizes(options, 1) == BatchSizes(1, 8)
+    assert batch_sizes(Options(pose_batch_size=5), 1) == BatchSizes(1, 5)
 
 
 def test_wrong_networks_and_images_are_refused(networks, estimator, tmp_path):

@@ -135,6 +135,18 @@ def test_folders_of_the_same_name_do_not_overwrite(tmp_path, results, read, skel
     assert [frame.filename for frame in back] == names
 
 
+def test_a_folder_as_input_is_the_sequence_of_the_pictures_directly_in_it(tmp_path):
+    """And no other sequence, not even that of a folder of its name within it."""
+    name = "003418_mpii_test"
+    names = ["000000.jpg", "000008.jpg", f"{name}/000001.jpg"]
+    frames = [FrameResult(path, 640, 480, (_person(),), folder=name) for path in names]
+    _, paths = _written(posetrack18_results, tmp_path, [*frames, FrameResult("z", 9, 9, ())])
+    assert [path.stem for path in paths] == [name, f"{name}_2", "stills"]
+    back = read_posetrack18(paths[0]).frames
+    assert [frame.image_id for frame in back] == ["10034180000", "10034180008"]
+    assert {frame.video_id for frame in back} == {name}
+
+
 def test_a_video_is_written_when_it_has_ended(tmp_path):
     writer = posetrack18_results(tmp_path, POSETRACK17.joints)
     for frame in _video("one", 2) + _video("two", 1):

@@ -43,6 +43,34 @@ def test_equal_names_are_told_apart(tree):
     assert both == [("clip.avi", True), ("clip.mp4", True)]
 
 
+@pytest.mark.parametrize("given", ["folders", "files", "patterns"])
+def test_the_frames_of_sequences_stay_together(tmp_path, given):
+    """Sequences of unequal lengths: the names that only the longer one has are its own as well."""
+    frames = {"seqA": 3, "seqB": 2}
+    for sequence, count in frames.items():
+        (tmp_path / sequence).mkdir()
+        for index in range(count):
+            (tmp_path / sequence / f"{index:06d}.jpg").touch()
+    folders = [tmp_path / sequence for sequence in frames]
+    inputs = {
+        "folders": folders,
+        "files": [file for folder in folders for file in sorted(folder.iterdir())],
+        "patterns": [f"{folder}/*.jpg" for folder in folders],
+    }
+    expected = [(f"{s}/{index:06d}.jpg", False) for s in frames for index in range(frames[s])]
+    assert named(*inputs[given]) == expected
+    (tmp_path / "seqB/000001.jpg").rename(tmp_path / "seqB/000007.jpg")
+    (tmp_path / "seqB/000000.jpg").unlink()
+    if given == "folders":  # named alike whether or not two frames have the same number
+        assert named(*folders) == [*expected[:3], ("seqB/000007.jpg", False)]
+
+
+def test_inputs_without_equal_names_keep_theirs(tree):
+    others = named(tree / "a.png", tree / "sub/a.png", f"{tree}/other/*.mp4")
+    assert others == [("a.png", False), ("sub/a.png", False), ("clip", True)]
+    assert named(tree / "sub", tree / "b.JPG")[::3] == [("a.png", False), ("b.JPG", False)]
+
+
 def test_a_file_counts_once(tree, monkeypatch):
     monkeypatch.chdir(tree)
     assert named("a.png", tree / "a.png", "sub/../a.png", "*.png") == [("a.png", False)]

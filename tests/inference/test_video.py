@@ -10,6 +10,7 @@ from jaxpose.inference.inputs import Camera, Inputs
 from jaxpose.inference.sources import find_sources
 from jaxpose.inference.video import TURNED, VideoReport, frame_count, read_video
 from jaxpose.inference.video_writing import create_video, has_h264
+from jaxpose.pipelines.predict_report import video_lines
 
 
 def flat(level, width=64, height=48):
@@ -96,6 +97,21 @@ def test_what_cannot_be_opened_is_one_row(write, tmp_path, content):
     assert frame_count(path) == 0
     (row,) = read_video(path, VideoReport("bad"))
     assert row.whole_input and row.name == "bad" and "bad.mp4" in row.error
+
+
+@pytest.mark.parametrize("opens", [False, True])
+def test_a_camera_that_is_not_there_is_one_row_of_its_own_kind(monkeypatch, opens):
+    class Dark:
+        isOpened, grab = lambda _: opens, lambda _: False  # noqa: N815  OpenCV's name
+        get, release = lambda _, what: 0.0, lambda _: None
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: Dark())
+    camera = Camera(7)
+    (row,) = camera
+    assert row.whole_input and row.name == "webcam7"
+    fault = "gives no picture" if opens else "cannot be opened"
+    assert row.error == f"camera 7: {fault}; is it connected, and not in use by another program?"
+    assert not video_lines(camera.videos)
 
 
 class Stuttering:

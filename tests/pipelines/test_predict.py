@@ -157,6 +157,7 @@ def test_own_boxes_instead_of_a_detector(inputs, networks, boxes, tmp_path, caps
         (["a.jpg"], {"detector": "x", "boxes": "y"}, "exclude one another"),
         (["a.jpg"], {"detector": "x", "webcam": 0}, "--webcam and other inputs"),
         (["a.jpg"], {"detector": "x", "nms_iou": 2.0}, "nms_iou is 2.0"),
+        (["a.jpg"], {"detector": "x", "formats": ["coco", "csv"]}, "--format=csv: unknown"),
         (["a.jpg"], {"detector": "x", "output_dir": __file__ + "/x"}, "cannot be made"),
     ],
 )
