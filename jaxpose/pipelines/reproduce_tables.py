@@ -10,6 +10,7 @@ from jaxpose.pipelines.openpose_tables import openpose_cell, own_checkpoints
 from jaxpose.pipelines.report_tables import DATA_SET, TABLES, Table
 from jaxpose.pipelines.table_commands import Command, Places, command_lines, commands_for
 from jaxpose.pipelines.table_execution import execute, time_lines
+from jaxpose.pipelines.table_options import amount_note
 from jaxpose.pipelines.table_print import Filled, all_lines, document
 from jaxpose.pipelines.table_runs import Run, deviations, find_runs, recipe_of
 from jaxpose.pipelines.table_scores import Cell, cell_of, find_scores
@@ -86,7 +87,7 @@ def reproduce(numbers: Sequence[int], places: Places, openpose: OpenPose) -> Rep
     """
     runs = find_runs(places.runs)
     filled = _fill(_chosen(TABLES, numbers), places, openpose, runs)
-    tables = [_with_deviations(each, places.repository) for each in filled]
+    tables = [_remarked(each, places.repository) for each in filled]
     return Report(tables, commands_for(tables, places, runs))
 
 
@@ -161,11 +162,11 @@ def _openpose(table: Table, places: Places, openpose: OpenPose, runs: Sequence[R
     return openpose_cell(folder, Path(truth) / "annotations" / "val", openpose.head_top)
 
 
-def _with_deviations(filled: Filled, repository: Path) -> Filled:
-    """The table with notes on runs that are not as their config files say."""
+def _remarked(filled: Filled, repository: Path) -> Filled:
+    """The table with notes on part of the data, and runs that are not as their config files say."""
     cells = []
     for row, cell in zip(filled.table.rows, filled.cells, strict=True):
-        notes = list(cell.notes)
+        notes = [*cell.notes, *amount_note(cell.videos, filled.table.split)]
         networks = [network for network in (row.detector, row.pose) if network is not None]
         for network, run in zip(networks, cell.runs, strict=False):
             differing = deviations(run, recipe_of(network, repository))

@@ -94,6 +94,7 @@ def test_the_protocol_tells_where_the_scores_are_from(run, shared):
     assert protocol["kind"] == "system" and protocol["boxes"] == "detector"
     assert (protocol["data_set"], protocol["split"]) == ("posetrack18", "validation")
     assert (protocol["flip_test"], protocol["oks_nms"]) == (False, 0.9)
+    assert protocol["videos"] == 2
     for role, task in (("detector", "detection"), ("pose", "pose")):
         block = protocol[role]
         assert (block["run"], block["task"], block["step"]) == (role, task, 7)
