@@ -195,7 +195,7 @@ def test_what_is_missing_or_wrong_is_said_before_anything_runs(
 ):
     for options, error, words in (
         ({"detector": None}, UsageError, "--detector=PATH .* --boxes=ground_truth"),
-        ({"split": "train"}, UsageError, "--split=train: choose one of validation, test"),
+        ({"split": "val"}, UsageError, "--split=val: choose one of train, validation, test"),
         ({"boxes": "mine"}, UsageError, "--boxes=mine"),
         ({"dataset": "posetrack17"}, DataError, "is of posetrack18, not of --dataset=posetrack17"),
         ({"dataset": "coco"}, UsageError, "--dataset=coco"),
