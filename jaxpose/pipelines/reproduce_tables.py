@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxpose.errors import UsageError
+from jaxpose.errors import DataError, UsageError
 from jaxpose.pipelines import table_smoke
 from jaxpose.pipelines.openpose_tables import openpose_cell, own_checkpoints
 from jaxpose.pipelines.report_tables import DATA_SET, TABLES, Table
@@ -64,6 +64,11 @@ class Report(NamedTuple):
             commands = ["```", *commands, "```"]
         return [*self.head, *all_lines(self.tables, markdown), *commands, *self.foot]
 
+    @property
+    def failures(self) -> list[str]:
+        """What was given for a row and could not be taken, with the reason."""
+        return [cell.reason for each in self.tables for cell in each.cells if cell.failed]
+
     def document(self) -> dict[str, Any]:
         """All of it for JSON."""
         return {
@@ -82,8 +87,7 @@ def reproduce(numbers: Sequence[int], places: Places, openpose: OpenPose) -> Rep
       openpose: runs for Tables 6 and 7.
 
     Raises:
-      UsageError: no such table. DataError: OpenPose's files or their ground truth are bad.
-      CheckpointError: a checkpoint or its config is damaged or of another version.
+      UsageError: no such table, or an OpenPose run without ground truth.
     """
     runs = find_runs(places.runs)
     filled = _fill(_chosen(TABLES, numbers), places, openpose, runs)
@@ -156,10 +160,13 @@ def _openpose(table: Table, places: Places, openpose: OpenPose, runs: Sequence[R
         return Cell({}, reason=openpose.absent)
     if truth.startswith("$"):
         raise UsageError(f"--openpose_{table.openpose} needs --posetrack17=FOLDER to score against")
-    own = own_checkpoints(folder)
-    if own and not set(own.values()) <= {run.digest for run in runs}:
-        return Cell({}, reason=f"stale: {folder} is of checkpoints that are no longer there")
-    return openpose_cell(folder, Path(truth) / "annotations" / "val", openpose.head_top)
+    try:
+        own = own_checkpoints(folder)
+        if own and not set(own.values()) <= {run.digest for run in runs}:
+            return Cell({}, reason=f"stale: {folder} is of checkpoints that are no longer there")
+        return openpose_cell(folder, Path(truth) / "annotations" / "val", openpose.head_top)
+    except DataError as error:
+        return Cell({}, reason=str(error), failed=True)
 
 
 def _remarked(filled: Filled, repository: Path) -> Filled:

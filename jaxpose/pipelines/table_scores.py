@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from jaxpose.evaluation.posetrack_table import COLUMNS
 from jaxpose.evaluation.score_sweep import sweep_name
 from jaxpose.pipelines.report_tables import DATA_SET, MAP, Network, Row, Table
+from jaxpose.pipelines.table_drawing import DRAWN, holds_drawn_sets
 from jaxpose.pipelines.table_options import free_choices, wrong_options
 from jaxpose.pipelines.table_runs import Run, runs_of
 
@@ -40,6 +41,7 @@ class Cell(NamedTuple):
       runs: training runs that made them.
       data: digest of what was scored, '' where it is not known.
       videos: number of videos that were scored; None where it is not known.
+      failed: whether something that was given for this row could not be taken.
     """
 
     figures: Mapping[str, float | None]
@@ -49,6 +51,7 @@ class Cell(NamedTuple):
     runs: tuple[Run, ...] = ()
     data: str = ""
     videos: int | None = None
+    failed: bool = False
 
 
 class _Named(NamedTuple):
@@ -61,8 +64,17 @@ class _Named(NamedTuple):
 
 
 def find_scores(folder: Path) -> list[Scores]:
-    """All scores up to three folders below, the newest first; what is no such file is left out."""
-    files = [file for depth in _DEPTHS for name in FILES for file in folder.glob(f"{depth}/{name}")]
+    """All scores up to three folders below, the newest first; what is no such file is left out.
+
+    So are those of a smoke run that lies in the folder, rather than is it.
+    """
+    files = [
+        file
+        for depth in _DEPTHS
+        for name in FILES
+        for file in folder.glob(f"{depth}/{name}")
+        if not _is_of_smoke_run(file, folder)
+    ]
     found = []
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         try:
@@ -71,6 +83,11 @@ def find_scores(folder: Path) -> list[Scores]:
         except (OSError, ValueError, TypeError, KeyError):
             continue
     return found
+
+
+def _is_of_smoke_run(file: Path, folder: Path) -> bool:
+    between = file.relative_to(folder).parents[:-1]
+    return any(holds_drawn_sets(folder / part / DRAWN) for part in between)
 
 
 def cell_of(table: Table, row: Row, scores: Sequence[Scores], runs: Sequence[Run]) -> Cell:
@@ -177,6 +194,5 @@ def _system_notes(scores: Scores, runs: Sequence[Run]) -> tuple[str, ...]:
     frames = f"{scores.report.get('frames_evaluated')} labelled frames"
     blocks = [scores.protocol.get(role) or {} for role in ("detector", "pose")]
     chosen = " and ".join(str(block.get("checkpoint_choice")) for block in blocks)
-    return (
-        f"{_trained(runs)}; steps chosen: {chosen}; {frames}; {', '.join(free_choices(scores.protocol))}",
-    )
+    options = ", ".join(free_choices(scores.protocol))
+    return (f"{_trained(runs)}; steps chosen: {chosen}; {frames}; {options}",)

@@ -10,7 +10,9 @@ from jaxpose.pipelines.detection_report import DIFFICULT
 from jaxpose.pipelines.report_tables import POSE_BOTH, SSD_COCO
 from jaxpose.pipelines.reproduce_tables import OpenPose, reproduce
 from jaxpose.pipelines.table_commands import real_places
+from jaxpose.pipelines.table_drawing import Amount, draw_sets
 from jaxpose.pipelines.table_options import amount_note, free_choices
+from jaxpose.pipelines.table_scores import find_scores
 
 REPOSITORY = Path(__file__).parents[3]
 FIGURES = dict.fromkeys(COLUMNS, 50.0)
@@ -76,3 +78,17 @@ def test_a_part_of_the_videos_is_said(cells, make_run, write_system_scores):
     assert any(note.endswith("(3 of 50 videos)") for note in cell.notes)
     assert "flip_test False (default True)" in cell.notes[0]
     assert amount_note(None, "validation") == amount_note(3, "test") == []
+
+
+def test_scores_of_a_smoke_run_inside_are_none_of_the_tables(
+    tmp_path, cells, make_run, write_system_scores
+):
+    networks = make_run(SSD_COCO), make_run(POSE_BOTH, value=2.0)
+    write_system_scores(*networks, FIGURES)
+    runs = tmp_path / "runs"
+    inside = runs / "tables_smoke"
+    (runs / "tables").rename(tmp_path / "tables")
+    draw_sets(inside / "drawn", Amount(1, 1, 1, (64, 64)))
+    (tmp_path / "tables").rename(inside / "tables")
+    assert not find_scores(runs) and len(find_scores(inside)) == 1
+    assert cells(13)[0].reason == "not scored yet"
