@@ -1,7 +1,7 @@
 """Every row of the report at tiny size: real commands and configs, tiny networks, drawn people.
 
 What differs from a real run is here: sizes, numbers of steps, and the drawn stand-ins. The figures
-say that the chain works from end to end, nothing about the networks.
+say that the chain works from end to end, nothing about the networks. It runs without TensorFlow.
 """
 
 from collections.abc import Mapping
@@ -111,6 +111,7 @@ def smoke_places(folder: Path, repository: Path) -> Places:
         build=(f"--canvas={_CANVAS}", "--noprogress"),
         train=flags,
         repository=repository,
+        source="shards",
     )
 
 
