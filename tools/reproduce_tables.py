@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from jaxpose.annotations.json_files import write_json
-from jaxpose.errors import UsageError, run_main
+from jaxpose.errors import SomeInputsFailedError, UsageError, run_main
 
 if TYPE_CHECKING:
     from jaxpose.pipelines.reproduce_tables import Report
@@ -67,6 +67,8 @@ def main(argv: list[str]) -> None:
     print("\n".join(report.lines(_MARKDOWN.value)))
     if _JSON.value:
         write_json(_JSON.value, report.document())
+    if report.failures:
+        raise SomeInputsFailedError("; ".join(report.failures))
 
 
 def _small(numbers: list[int]) -> "Report":

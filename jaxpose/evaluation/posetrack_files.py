@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxpose.annotations.posetrack import posetrack_format, read_posetrack
+from jaxpose.annotations.posetrack import SUFFIXES, posetrack_format, read_posetrack
 from jaxpose.annotations.posetrack_folder import annotation_files
 from jaxpose.annotations.schema import Frame
 from jaxpose.errors import DataError
@@ -18,24 +18,25 @@ _NAMED = 10
 def paired_files(ground_truth_dir: str | Path, predictions_dir: str | Path) -> dict[Path, Path]:
     """Prediction file by ground-truth file: those of the same name, in sorted order.
 
-    Further files among the predictions are left alone.
+    Predictions are JSON; the ground truth of PoseTrack17 may be .mat files. Further files among the
+    predictions are left alone.
 
     Raises:
-      DataError: a folder is missing or holds no JSON file, or videos are missing (all are named).
+      DataError: a folder is missing or holds no such file, or videos are missing (all are named).
     """
     for folder in (ground_truth_dir, predictions_dir):
         if not Path(folder).is_dir():
             raise DataError(f"{folder}: no such folder; give one that holds a JSON file a video")
-    truth = annotation_files(ground_truth_dir, (".json",))
-    found = {file.name: file for file in annotation_files(predictions_dir, (".json",))}
-    missing = [file.name for file in truth if file.name not in found]
+    truth = annotation_files(ground_truth_dir, SUFFIXES)
+    found = {file.stem: file for file in annotation_files(predictions_dir, (".json",))}
+    missing = [f"{file.stem}.json" for file in truth if file.stem not in found]
     if missing:
         more = ", ..." if len(missing) > _NAMED else ""
         raise DataError(
             f"{predictions_dir}: {len(missing)} of {len(truth)} videos are missing: "
             f"{', '.join(missing[:_NAMED])}{more}; every ground-truth file needs one of its name"
         )
-    return {file: found[file.name] for file in truth}
+    return {file: found[file.stem] for file in truth}
 
 
 def common_format(files: Sequence[Path]) -> Skeleton:

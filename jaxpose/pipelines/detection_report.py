@@ -6,6 +6,11 @@ from jaxpose.evaluation.detection import sweep_table
 from jaxpose.pipelines.prepare import Records
 
 USUAL_OVERLAP = 0.5
+# What a protocol says of difficult boxes, by `config.eval.difficult`.
+DIFFICULT = {
+    "ignore": "neither positives nor errors; crowds likewise",
+    "count": "positives like others; crowds neither positives nor errors",
+}
 
 
 def protocol(records: Records) -> dict[str, Any]:
@@ -22,9 +27,7 @@ def protocol(records: Records) -> dict[str, Any]:
         "iou_threshold": config.eval.iou_threshold,
         "plus_one": bool(config.eval.plus_one),
         "inclusive": bool(config.eval.inclusive),
-        "difficult": "positives like others; crowds neither positives nor errors"
-        if config.eval.difficult == "count"
-        else "neither positives nor errors; crowds likewise",
+        "difficult": DIFFICULT[config.eval.difficult],
         "ignore_regions": "detections with more than half their area in one are left out, unless "
         "they match an annotated box",
         "sweep": "map over the detections with scores above each threshold",

@@ -60,7 +60,7 @@ def evaluate_system(
       pose, detector: checkpoints, see `jaxpose.restore`; no detector with `ground_truth`.
       frames: folder of the data set's original files, see `read_split`.
       dataset: `posetrack17` or `posetrack18`; whichever the files are of without it.
-      split: `validation` or `test`.
+      split: `train`, `validation` or `test`.
       boxes: `detector` or `ground_truth`.
       output_dir: by default `eval_<data set>_<split>_<boxes>` in the pose network's folder.
       detections: file of the detector's boxes, where several output folders share it.

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jaxpose.annotations.json_files import load_json
-from jaxpose.annotations.posetrack import read_posetrack
+from jaxpose.annotations.posetrack import SUFFIXES, read_posetrack
 from jaxpose.annotations.posetrack_folder import annotation_files
 from jaxpose.annotations.schema import AnnotationSet
 from jaxpose.errors import DataError
@@ -35,7 +35,7 @@ def openpose_cell(folder: Path, truth: Path, head_top: bool = False) -> Cell:
     Args:
       folder: of `*_keypoints.json` files, one sub-folder a sequence (or `<sequence>_<12 digits>`
         names), or of PoseTrack result files, one a sequence with the name of its ground truth.
-      truth: folder of the ground truth, a JSON file a sequence.
+      truth: folder of the ground truth, a file a sequence: JSON, or PoseTrack17's .mat.
       head_top: guess the top of the head, which OpenPose's models lack; see `read_openpose`.
 
     Raises:
@@ -51,7 +51,8 @@ def openpose_cell(folder: Path, truth: Path, head_top: bool = False) -> Cell:
     own = ", ".join(f"{role} {digest[:8]}" for role, digest in own_checkpoints(folder).items())
     stand_in = [f"A STAND-IN written by jaxpose.predict, no OpenPose: {own}"] if own else []
     told = (*stand_in, "; ".join([f"{folder}: {frames}", *notes]))
-    return Cell({name: scores[name] for name in COLUMNS}, folder, notes=told)
+    videos = len(annotation_files(truth, SUFFIXES))
+    return Cell({name: scores[name] for name in COLUMNS}, folder, notes=told, videos=videos)
 
 
 def own_checkpoints(folder: Path) -> Mapping[str, str]:
@@ -66,7 +67,7 @@ def own_checkpoints(folder: Path) -> Mapping[str, str]:
 def _score_openpose(folder: Path, truth: Path, head_top: bool) -> tuple[dict[str, Any], list[str]]:
     results, notes = read_openpose(folder, extrapolate_head_top=head_top)
     places = _places(results, folder)
-    sequences = [read_posetrack(file) for file in annotation_files(truth, (".json",))]
+    sequences = [read_posetrack(file) for file in annotation_files(truth, SUFFIXES)]
     evaluator = posetrack.PoseTrackEvaluator(sequences[0].skeleton, POSETRACK17)
     missing = []
     for sequence in sequences:

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxpose.errors import UsageError
+from jaxpose.errors import DataError, UsageError
 from jaxpose.pipelines import table_smoke
 from jaxpose.pipelines.openpose_tables import openpose_cell, own_checkpoints
 from jaxpose.pipelines.report_tables import DATA_SET, TABLES, Table
 from jaxpose.pipelines.table_commands import Command, Places, command_lines, commands_for
 from jaxpose.pipelines.table_execution import execute, time_lines
+from jaxpose.pipelines.table_options import amount_note
 from jaxpose.pipelines.table_print import Filled, all_lines, document
 from jaxpose.pipelines.table_runs import Run, deviations, find_runs, recipe_of
 from jaxpose.pipelines.table_scores import Cell, cell_of, find_scores
@@ -63,6 +64,11 @@ class Report(NamedTuple):
             commands = ["```", *commands, "```"]
         return [*self.head, *all_lines(self.tables, markdown), *commands, *self.foot]
 
+    @property
+    def failures(self) -> list[str]:
+        """What was given for a row and could not be taken, with the reason."""
+        return [cell.reason for each in self.tables for cell in each.cells if cell.failed]
+
     def document(self) -> dict[str, Any]:
         """All of it for JSON."""
         return {
@@ -81,12 +87,11 @@ def reproduce(numbers: Sequence[int], places: Places, openpose: OpenPose) -> Rep
       openpose: runs for Tables 6 and 7.
 
     Raises:
-      UsageError: no such table. DataError: OpenPose's files or their ground truth are bad.
-      CheckpointError: a checkpoint or its config is damaged or of another version.
+      UsageError: no such table, or an OpenPose run without ground truth.
     """
     runs = find_runs(places.runs)
     filled = _fill(_chosen(TABLES, numbers), places, openpose, runs)
-    tables = [_with_deviations(each, places.repository) for each in filled]
+    tables = [_remarked(each, places.repository) for each in filled]
     return Report(tables, commands_for(tables, places, runs))
 
 
@@ -155,17 +160,20 @@ def _openpose(table: Table, places: Places, openpose: OpenPose, runs: Sequence[R
         return Cell({}, reason=openpose.absent)
     if truth.startswith("$"):
         raise UsageError(f"--openpose_{table.openpose} needs --posetrack17=FOLDER to score against")
-    own = own_checkpoints(folder)
-    if own and not set(own.values()) <= {run.digest for run in runs}:
-        return Cell({}, reason=f"stale: {folder} is of checkpoints that are no longer there")
-    return openpose_cell(folder, Path(truth) / "annotations" / "val", openpose.head_top)
+    try:
+        own = own_checkpoints(folder)
+        if own and not set(own.values()) <= {run.digest for run in runs}:
+            return Cell({}, reason=f"stale: {folder} is of checkpoints that are no longer there")
+        return openpose_cell(folder, Path(truth) / "annotations" / "val", openpose.head_top)
+    except DataError as error:
+        return Cell({}, reason=str(error), failed=True)
 
 
-def _with_deviations(filled: Filled, repository: Path) -> Filled:
-    """The table with notes on runs that are not as their config files say."""
+def _remarked(filled: Filled, repository: Path) -> Filled:
+    """The table with notes on part of the data, and runs that are not as their config files say."""
     cells = []
     for row, cell in zip(filled.table.rows, filled.cells, strict=True):
-        notes = list(cell.notes)
+        notes = [*cell.notes, *amount_note(cell.videos, filled.table.split)]
         networks = [network for network in (row.detector, row.pose) if network is not None]
         for network, run in zip(networks, cell.runs, strict=False):
             differing = deviations(run, recipe_of(network, repository))

@@ -92,6 +92,7 @@ def system_protocol(
         "data_set": split.dataset,
         "split": split.name,
         "data_digest": split.digest,
+        "videos": len(split.videos),
         "boxes": boxes,
         "detector": detector and dict(detector),
         "pose": dict(pose),

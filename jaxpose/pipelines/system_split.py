@@ -28,7 +28,7 @@ from jaxpose.inference import frames as inference
 from jaxpose.inference.own_boxes import person_boxes
 from jaxpose.skeletons import POSETRACK17, POSETRACK18, Skeleton
 
-FOLDERS = {"validation": "val", "test": "test"}
+FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 DATASETS: dict[str, Callable[[Path], AnnotationSet]] = {
     "posetrack17": read_posetrack17,
     "posetrack18": read_posetrack18,
@@ -54,7 +54,7 @@ class Split(NamedTuple):
     """The videos of a split.
 
     Attributes:
-      dataset: `posetrack17` or `posetrack18`; name: `validation` or `test`.
+      dataset: `posetrack17` or `posetrack18`; name: of `FOLDERS`.
       skeleton: of the annotations, thus of the result files.
       videos: sorted by file name.
       labelled: frames with annotated people, those that poseval counts; 0 where nothing is known.
@@ -84,17 +84,18 @@ class Split(NamedTuple):
 def read_split(folder: str | Path, dataset: str | None, split: str) -> Split:
     """Read the annotations of a split and find its images.
 
-    Of `validation` the frames with annotated people are estimated: poseval leaves out the others.
-    Of `test` all are, whether anything is known about them or not.
+    Of `train`, on which thresholds are tuned, and `validation` the frames with annotated people are
+    estimated: poseval leaves out the others. Of `test` all are, whether anything is known about
+    them or not.
 
     Args:
       folder: the data set's original files, as `tools/build_records.py --source` takes them.
       dataset: `posetrack17` or `posetrack18`; whichever the files are of without it.
-      split: `validation` or `test`.
+      split: `train`, `validation` or `test`.
 
     Raises:
       DataError: no such folder or annotations, a damaged file, an image that is named twice or is
-        missing, or a validation split that nobody annotated.
+        missing, or a split other than `test` that nobody annotated.
     """
     where = Path(folder).expanduser()
     files = _annotation_files(where, dataset, split)

@@ -38,6 +38,7 @@ class Places(NamedTuple):
       build: further words of the commands that build records.
       train: further words of those that train, by name of the run.
       repository: folder of `configs` and `tools`; '' where commands are run in it.
+      source: format of what is built: `records`, or `shards`, which need no TensorFlow.
     """
 
     runs: Path
@@ -48,6 +49,7 @@ class Places(NamedTuple):
     build: tuple[str, ...] = ()
     train: Mapping[str, tuple[str, ...]] = {}
     repository: Path = Path()
+    source: str = "records"
 
 
 def real_places(
@@ -165,9 +167,10 @@ def _builds(
     if row.pose is None:
         wanted.append((DATA_SET, RECORDS["detection"]))
     for name, kind in wanted:
-        if not (record_folder(places.data_dir, name, kind) / FILE_NAME).is_file():
-            said, source = places.given_data_dir, places.sources[name]
-            _, tool, *words = build_words(name, said, "records", kind, source)
+        folder = record_folder(places.data_dir, name, kind, places.source)
+        if not (folder / FILE_NAME).is_file():
+            said, files = places.given_data_dir, places.sources[name]
+            _, tool, *words = build_words(name, said, places.source, kind, files)
             kept = [word for word in words if word != "--data_dir="]
             yield (str(places.repository / tool), *kept, *places.build)
 
@@ -180,6 +183,8 @@ def _trainings(
         words.append(f"--workdir={folder_of(network, places, runs)}")
         if places.given_data_dir:
             words.append(f"--config.data_dir={places.given_data_dir}")
+        if places.source != "records":
+            words.append(f"--config.data.source={places.source}")
         if network.task == "detection" and places.base_weights:
             words.append(f"--config.model.base_weights={places.base_weights}")
         yield (*words, *places.train.get(network.run, ()))

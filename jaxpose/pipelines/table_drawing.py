@@ -14,6 +14,8 @@ from jaxpose.annotations.synthetic_files import FORMATS, convert_frame, image_na
 POSETRACK, TEST = "posetrack17", "test"
 # Folder of each data set below the drawn ones.
 FOLDERS = {POSETRACK: POSETRACK, "mpii": "mpii", "coco_detection": "coco", "voc": "VOCdevkit"}
+# Where a smoke run has its drawn data sets.
+DRAWN = "drawn"
 _COMPLETE = "complete"
 
 
@@ -53,6 +55,11 @@ def is_drawn(folder: Path, amount: Amount, seed: int = 0) -> bool:
     """Whether `draw_sets` has nothing to do."""
     marker = folder / _COMPLETE
     return marker.is_file() and marker.read_text() == _settings(amount, seed)
+
+
+def holds_drawn_sets(folder: Path) -> bool:
+    """Whether a folder holds data sets that `draw_sets` has drawn, whichever."""
+    return (folder / _COMPLETE).is_file()
 
 
 def _settings(amount: Amount, seed: int) -> str:

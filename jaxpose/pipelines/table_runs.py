@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,22 +46,31 @@ class Run(NamedTuple):
 def find_runs(folder: Path) -> list[Run]:
     """Runs in the folders below `folder` that have a checkpoint, sorted by name.
 
-    Raises:
-      CheckpointError: a checkpoint is of another version of this package.
+    A damaged run, or one of another version of this package, is left out with a line on stderr: it
+    may be of no table at all.
     """
     found = []
     for file in sorted(folder.glob("*/config.json")):
-        chosen, fields = chosen_step(file.parent), _read_fields(file)
-        if chosen is not None and fields:
-            newest = max(list_steps(file.parent / "checkpoints"))
-            found.append(Run(file.parent, fields, *chosen, newest))
+        try:
+            found += _read_run(file)
+        except CheckpointError as error:
+            print(f"run left out: {error}", file=sys.stderr)
     return found
+
+
+def _read_run(file: Path) -> list[Run]:
+    """The run of a config file; none without a checkpoint."""
+    chosen, fields = chosen_step(file.parent), _read_fields(file)
+    if chosen is None:
+        return []
+    newest = max(list_steps(file.parent / "checkpoints"))
+    return [Run(file.parent, fields, *chosen, newest)]
 
 
 def _read_fields(file: Path) -> dict[str, Any]:
     try:
         return flat(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{file} is damaged ({error}); put back a copy") from None
 
 

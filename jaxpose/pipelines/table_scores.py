@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from jaxpose.evaluation.posetrack_table import COLUMNS
 from jaxpose.evaluation.score_sweep import sweep_name
 from jaxpose.pipelines.report_tables import DATA_SET, MAP, Network, Row, Table
+from jaxpose.pipelines.table_drawing import DRAWN, holds_drawn_sets
+from jaxpose.pipelines.table_options import free_choices, wrong_options
 from jaxpose.pipelines.table_runs import Run, runs_of
 
 # The second is written where there is no ground truth: result files were made, nothing is scored.
@@ -38,6 +40,8 @@ class Cell(NamedTuple):
       notes: how the figures came about.
       runs: training runs that made them.
       data: digest of what was scored, '' where it is not known.
+      videos: number of videos that were scored; None where it is not known.
+      failed: whether something that was given for this row could not be taken.
     """
 
     figures: Mapping[str, float | None]
@@ -46,6 +50,8 @@ class Cell(NamedTuple):
     notes: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
     data: str = ""
+    videos: int | None = None
+    failed: bool = False
 
 
 class _Named(NamedTuple):
@@ -58,8 +64,17 @@ class _Named(NamedTuple):
 
 
 def find_scores(folder: Path) -> list[Scores]:
-    """All scores up to three folders below, the newest first; what is no such file is left out."""
-    files = [file for depth in _DEPTHS for name in FILES for file in folder.glob(f"{depth}/{name}")]
+    """All scores up to three folders below, the newest first; what is no such file is left out.
+
+    So are those of a smoke run that lies in the folder, rather than is it.
+    """
+    files = [
+        file
+        for depth in _DEPTHS
+        for name in FILES
+        for file in folder.glob(f"{depth}/{name}")
+        if not _is_of_smoke_run(file, folder)
+    ]
     found = []
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         try:
@@ -68,6 +83,11 @@ def find_scores(folder: Path) -> list[Scores]:
         except (OSError, ValueError, TypeError, KeyError):
             continue
     return found
+
+
+def _is_of_smoke_run(file: Path, folder: Path) -> bool:
+    between = file.relative_to(folder).parents[:-1]
+    return any(holds_drawn_sets(folder / part / DRAWN) for part in between)
 
 
 def cell_of(table: Table, row: Row, scores: Sequence[Scores], runs: Sequence[Run]) -> Cell:
@@ -87,7 +107,7 @@ def cell_of(table: Table, row: Row, scores: Sequence[Scores], runs: Sequence[Run
         if not named or not all(_is_meant(one, candidates) for one, candidates in pairs):
             continue
         lost = [_stale(one, candidates) for one, candidates in pairs if not _used(one, candidates)]
-        wrong = _wrong_options(each.protocol, row)
+        wrong = wrong_options(each.protocol, row)
         if not lost and not wrong:
             return _filled(each, row, [_used(*pair) for pair in pairs])
         stale += [f"stale: {each.path} is of {'; '.join(lost)}"] * (bool(lost) and not wrong)
@@ -140,21 +160,6 @@ def _stale(named: _Named, candidates: Sequence[Run]) -> str:
     return f"{was}, where {now.folder} now gives step {now.step} ({now.digest[:8]})"
 
 
-def _wrong_options(protocol: Mapping[str, Any], row: Row) -> list[str]:
-    """Options that the table does not have, as text."""
-    wanted: dict[str, Any] = {"boxes": "detector", "det_threshold": row.threshold}
-    if row.pose is None:
-        wanted = {"classes": ["person"], "iou_threshold": 0.5}
-    wrong = [
-        f"{name} {protocol.get(name)} where the table has {value}"
-        for name, value in wanted.items()
-        if protocol.get(name) != value
-    ]
-    if row.pose is None and row.threshold not in protocol.get("score_thresholds", ()):
-        wrong.append(f"no score threshold {row.threshold:g}")
-    return wrong
-
-
 def _filled(scores: Scores, row: Row, runs: Sequence[Run | None]) -> Cell:
     used = tuple(run for run in runs if run is not None)
     data = str(scores.protocol.get("data_digest", ""))
@@ -167,7 +172,8 @@ def _filled(scores: Scores, row: Row, runs: Sequence[Run | None]) -> Cell:
         reason = f"result files to hand in are in {where}; they are not scored here"
         return Cell({}, scores.path, reason)
     figures = {name: scores.report[name] for name in COLUMNS}
-    return Cell(figures, scores.path, "", _system_notes(scores, used), used, data)
+    videos = scores.protocol.get("videos")
+    return Cell(figures, scores.path, "", _system_notes(scores, used), used, data, videos)
 
 
 def _trained(runs: Sequence[Run]) -> str:
@@ -185,10 +191,8 @@ def _detection_notes(scores: Scores, runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def _system_notes(scores: Scores, runs: Sequence[Run]) -> tuple[str, ...]:
-    names = ("nms_iou", "oks_nms", "max_persons", "joint_score", "keypoint_threshold", "flip_test")
-    given = ((name, scores.protocol.get(name)) for name in names)
-    options = [f"{name} {value}" for name, value in given if value is not None]
     frames = f"{scores.report.get('frames_evaluated')} labelled frames"
     blocks = [scores.protocol.get(role) or {} for role in ("detector", "pose")]
     chosen = " and ".join(str(block.get("checkpoint_choice")) for block in blocks)
-    return (f"{_trained(runs)}; steps chosen: {chosen}; {frames}; {', '.join(options)}",)
+    options = ", ".join(free_choices(scores.protocol))
+    return (f"{_trained(runs)}; steps chosen: {chosen}; {frames}; {options}",)

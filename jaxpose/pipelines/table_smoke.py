@@ -1,7 +1,7 @@
 """Every row of the report at tiny size: real commands and configs, tiny networks, drawn people.
 
 What differs from a real run is here: sizes, numbers of steps, and the drawn stand-ins. The figures
-say that the chain works from end to end, nothing about the networks.
+say that the chain works from end to end, nothing about the networks. It runs without TensorFlow.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from jaxpose.pipelines.report_tables import (
     Table,
 )
 from jaxpose.pipelines.table_commands import Places, system_folder
-from jaxpose.pipelines.table_drawing import FOLDERS, Amount, draw_sets, is_drawn
+from jaxpose.pipelines.table_drawing import DRAWN, FOLDERS, Amount, draw_sets, is_drawn
 from jaxpose.pipelines.table_execution import timed
 
 AMOUNT = Amount(train_videos=48, validation_videos=4, frames=4, size=(192, 144))
@@ -106,20 +106,21 @@ def smoke_places(folder: Path, repository: Path) -> Places:
         runs=folder,
         data_dir=folder / "records",
         given_data_dir=str(folder / "records"),
-        sources={name: str(folder / "drawn" / below) for name, below in FOLDERS.items()},
+        sources={name: str(folder / DRAWN / below) for name, below in FOLDERS.items()},
         base_weights="",
         build=(f"--canvas={_CANVAS}", "--noprogress"),
         train=flags,
         repository=repository,
+        source="shards",
     )
 
 
 def draw(folder: Path) -> None:
     """Draw all data sets of the smoke run, unless they are there."""
-    if not is_drawn(folder / "drawn", AMOUNT):
+    if not is_drawn(folder / DRAWN, AMOUNT):
         print("drawing stand-ins for PoseTrack17, MPII, COCO and VOC", flush=True)
         with timed(folder, "draw", "data sets"):
-            draw_sets(folder / "drawn", AMOUNT)
+            draw_sets(folder / DRAWN, AMOUNT)
 
 
 def stand_ins(places: Places) -> dict[str, Path]:

@@ -94,6 +94,7 @@ def test_the_protocol_tells_where_the_scores_are_from(run, shared):
     assert protocol["kind"] == "system" and protocol["boxes"] == "detector"
     assert (protocol["data_set"], protocol["split"]) == ("posetrack18", "validation")
     assert (protocol["flip_test"], protocol["oks_nms"]) == (False, 0.9)
+    assert protocol["videos"] == 2
     for role, task in (("detector", "detection"), ("pose", "pose")):
         block = protocol[role]
         assert (block["run"], block["task"], block["step"]) == (role, task, 7)
@@ -194,7 +195,7 @@ def test_what_is_missing_or_wrong_is_said_before_anything_runs(
 ):
     for options, error, words in (
         ({"detector": None}, UsageError, "--detector=PATH .* --boxes=ground_truth"),
-        ({"split": "train"}, UsageError, "--split=train: choose one of validation, test"),
+        ({"split": "val"}, UsageError, "--split=val: choose one of train, validation, test"),
         ({"boxes": "mine"}, UsageError, "--boxes=mine"),
         ({"dataset": "posetrack17"}, DataError, "is of posetrack18, not of --dataset=posetrack17"),
         ({"dataset": "coco"}, UsageError, "--dataset=coco"),

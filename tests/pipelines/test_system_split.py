@@ -31,6 +31,15 @@ def test_labelled_frames_are_estimated_in_the_order_of_the_files(drawn_videos, d
         assert path.is_file() and np.array_equal(decoded.image, cv2.imread(str(path))[..., ::-1])
 
 
+def test_the_training_split_is_read_like_validation(folder):
+    validation = read_split(folder / "posetrack18", None, "validation")
+    (folder / "posetrack18/annotations/val").rename(folder / "posetrack18/annotations/train")
+    train = read_split(folder / "posetrack18", None, "train")
+    assert (train.name, train.labelled) == ("train", validation.labelled)
+    images = [[path for _, path in split.estimated()] for split in (train, validation)]
+    assert images[0] == images[1] and train.digest != validation.digest
+
+
 def test_matlab_files_are_read_too(folder):
     annotations = folder / "posetrack17" / "annotations" / "val"
     as_json = read_split(folder / "posetrack17", "posetrack17", "validation")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxpose.config import to_json
+from jaxpose.pipelines.detection_report import DIFFICULT
 from jaxpose.pipelines.table_runs import find_runs
 from jaxpose.training.checkpoint import Checkpoints
 
@@ -58,6 +59,9 @@ def write_detection_scores():
             "detector_classes": ["person"],
             "rule": "11point",
             "iou_threshold": 0.5,
+            "plus_one": True,
+            "inclusive": True,
+            "difficult": DIFFICULT["ignore"],
             "score_thresholds": [0.15, 0.3, 0.5],
             "checkpoint_step": run.step,
             "checkpoint_digest": run.digest,
@@ -92,6 +96,7 @@ def write_system_scores(tmp_path):
             "data_set": "posetrack17",
             "split": "validation",
             "data_digest": "e" * 64,
+            "videos": 50,
             "boxes": "detector",
             "det_threshold": 0.15,
             **blocks,

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from jaxpose.annotations.json_files import write_json
-from jaxpose.annotations.posetrack17 import read_posetrack17, write_posetrack17
+from jaxpose.annotations.posetrack17 import (
+    read_posetrack17,
+    write_posetrack17,
+    write_posetrack17_mat,
+)
 from jaxpose.annotations.schema import AnnotationSet
 from jaxpose.annotations.synthetic import write_dataset
 from jaxpose.errors import DataError
@@ -81,16 +85,29 @@ def test_a_guessed_head_top_is_said(tmp_path, truth):
     assert guessed.figures["Head"] >= openpose_cell(folder, truth).figures["Head"]
 
 
+def _scored(truth):
+    """The ground truth as PoseTrack results."""
+    frames = [
+        replace(frame, persons=tuple(replace(p, scores=np.ones(15)) for p in frame.persons))
+        for frame in read_posetrack17(truth).frames
+    ]
+    return AnnotationSet(POSETRACK17, tuple(frames))
+
+
 def test_result_files_of_posetrack(tmp_path, truth):
-    for file in truth.glob("*.json"):
-        found = read_posetrack17(file)
-        frames = [
-            replace(frame, persons=tuple(replace(p, scores=np.ones(15)) for p in frame.persons))
-            for frame in found.frames
-        ]
-        write_posetrack17(tmp_path / "results", AnnotationSet(POSETRACK17, tuple(frames)))
+    write_posetrack17(tmp_path / "results", _scored(truth))
     cell = openpose_cell(tmp_path / "results", truth)
     assert cell.figures["Total"] == cell.figures["Head"] == 100
+
+
+def test_ground_truth_in_matlab_files(tmp_path, truth):
+    results, frames = tmp_path / "results", tmp_path / "openpose"
+    write_posetrack17(results, _scored(truth))
+    write_openpose(frames, annotated(truth), NAMES["folders"])
+    write_posetrack17_mat(tmp_path / "mat", read_posetrack17(truth))
+    for folder in (results, frames):
+        matlab, json = (openpose_cell(folder, where) for where in (tmp_path / "mat", truth))
+        assert matlab == json and matlab.figures["Shou"] == 100 and matlab.videos == 2
 
 
 def test_a_frame_without_a_file(tmp_path, truth):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -101,10 +102,24 @@ def test_tables_of_different_data_are_said(tmp_path, make_run, write_detection_s
         (["--table=x"], 2, "--table=x: give numbers from 1 to 15"),
         (["--smoke"], 2, "add --data=synthetic"),
         (["--data=synthetic", "--mpii=a"], 2, "--mpii has no meaning beside --data=synthetic"),
-        (["--table=6", "--openpose_mpii=a", "--posetrack17=b"], 3, "a: no such folder"),
+        (["--table=6", "--openpose_mpii=a", "--posetrack17=b"], 1, "a: no such folder"),
     ],
 )
 def test_errors_are_one_line_with_a_code(arguments, code, message, tmp_path):
     done = tool(*arguments, folder=tmp_path)
     assert done.returncode == code and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ") and message in done.stderr
+
+
+def test_one_bad_folder_stops_no_other_table(scored):
+    """A damaged run that is of no table, and files that are no OpenPose results."""
+    old = scored / "runs" / "old"
+    shutil.copytree(scored / "runs" / SSD_COCO.run, old)
+    (old / "config.json").write_text("{")
+    (scored / "empty").mkdir()
+    done = tool("--table=6,13", "--openpose_mpii=empty", "--posetrack17=p", folder=scored)
+    assert done.returncode == 1 and "Total" in done.stdout
+    assert "66.0" in done.stdout and "  p/annotations/val: no such" in done.stdout
+    skipped, error = done.stderr.splitlines()
+    assert skipped.startswith("run left out: runs/old/config.json is damaged")
+    assert error.startswith("error: p/annotations/val: ")

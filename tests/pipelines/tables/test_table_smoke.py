@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jaxpose.annotations.json_files import write_json
 from jaxpose.annotations.posetrack17 import read_posetrack17
 from jaxpose.annotations.schema import Rejections
 from jaxpose.data.sources import Source, read_source
@@ -31,6 +32,18 @@ def test_the_plan_makes_every_row(tmp_path):
     assert {n for command in report.commands for n in command.tables} == set(range(1, 16))
     assert not any("$" in word for command in report.commands for word in command.words)
     assert not (tmp_path / "smoke").exists()
+
+
+def test_the_plan_needs_no_tensorflow(tmp_path):
+    commands = reproduce_small([], tmp_path / "smoke", REPOSITORY, make=False).commands
+    for command in commands:
+        phase = phase_of(command)
+        assert ("--format=shards" in command.words) == (phase == "records")
+        assert ("--config.data.source=shards" in command.words) == (phase == "train")
+    built = tmp_path / "smoke/records/mpii/images-shards/1.0.0"
+    write_json(built / "manifest.json", {})
+    again = reproduce_small([], tmp_path / "smoke", REPOSITORY, make=False).commands
+    assert len(again) == len(commands) - 1, "what is built as shards is not built again"
 
 
 def test_one_table_of_the_plan(tmp_path):
