@@ -59,10 +59,11 @@ class Report(NamedTuple):
 
     def lines(self, markdown: bool = False) -> list[str]:
         """All of it as text or Markdown."""
-        commands = command_lines(self.commands)
-        if commands and markdown:
-            commands = ["```", *commands, "```"]
-        return [*self.head, *all_lines(self.tables, markdown), *commands, *self.foot]
+        below = [part for part in (command_lines(self.commands), self.foot) if part]
+        if markdown:
+            below = [("```", *part, "```") for part in below]
+        tables = all_lines(self.tables, markdown)
+        return [*self.head, *tables, *(line for part in below for line in part)]
 
     @property
     def failures(self) -> list[str]:
