@@ -37,7 +37,7 @@ def execute(commands: Sequence[Command], folder: Path, repository: Path) -> None
             raise PreemptedError("stopped and saved; the same command goes on from here")
         if code:
             raise SomeInputsFailedError(
-                f"the command above ended with code {code}; all it said is in {log}; its last lines: "
+                f"the command above ended with code {code}; all it said is in {log}; it ended: "
                 + " | ".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
             )
         print(f"    {clock.text}", flush=True)
