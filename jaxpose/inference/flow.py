@@ -57,7 +57,7 @@ class Flow:
         self._open: dict[int, _Open] = {}
         self._order: deque[Pending] = deque()
         self._taken = 0
-        # As soon as so many frames are on their way, what has begun is finished.
+        # As soon as so many frames are on their way, the oldest is finished.
         self._most_frames = 1 if live else 4 * sizes.frames + sizes.people
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Pending]:
@@ -83,7 +83,7 @@ class Flow:
             if self._taken - batch.since >= 2 * self._sizes.frames:
                 self._send(side)
         if len(self._order) >= self._most_frames:
-            self._flush()
+            self._unblock(self._order[0])
 
     def _place(self, frame: Frame, image: np.ndarray) -> None:
         height, width = image.shape[:2]
@@ -127,6 +127,18 @@ class Flow:
             return
         for frame in frames:
             frame.missing, frame.sheet = 0, None
+
+    def _unblock(self, frame: Pending) -> None:
+        """Run what a frame waits for; batches that others wait for go on being filled."""
+        while frame.missing != 0:
+            if frame.missing is not None:
+                assert self._pose is not None
+                self._pose.advance()
+            elif frame.sheet is None:
+                self._send(canvas_side(*frame.size))
+            else:
+                assert self._detector is not None
+                self._detector.advance()
 
     def _flush(self) -> None:
         for side in sorted(self._open):

@@ -80,6 +80,12 @@ class DetectorStage:
             if len(self._waiting) == self._frames:
                 self._start()
 
+    def advance(self) -> None:
+        """Finish the oldest batch; one with free slots is run only where no other is running."""
+        if not self._running:
+            self._start()
+        self._collect()
+
     def flush(self) -> None:
         """Finish all frames; a batch with free slots is run as it is."""
         if self._waiting:
@@ -127,6 +133,12 @@ class PoseStage:
             self._cut([(f, k) for f in of_one_sheet for k in range(f.missing or 0)])
         for frame in frames:
             frame.sheet = None
+
+    def advance(self) -> None:
+        """Finish the oldest batch; one with free slots is run only where no other is running."""
+        if not self._running:
+            self._start()
+        self._collect()
 
     def flush(self) -> None:
         """Finish all people; a batch with free slots is run as it is."""

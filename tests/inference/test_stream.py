@@ -1,5 +1,6 @@
 """Many frames: how much is compiled, how far the estimator reads ahead, and in which order."""
 
+import copy
 import gc
 import threading
 import weakref
@@ -95,6 +96,22 @@ def test_a_video_is_never_held_whole(pose_alone, keep_images, everywhere):
     gc.collect()
     assert taken == count and alive.alive == 0
     assert alive.most <= (4 * 2 + 8 + 1 if keep_images else 2)
+
+
+def test_few_people_a_frame_still_make_full_batches(pose_alone):
+    """Held-up frames get what they wait for, and no half-empty batch is run besides."""
+    estimator, batches = copy.copy(pose_alone), []
+
+    def estimate(*inputs):
+        batches.append(inputs)
+        return pose_alone._pose.estimate(*inputs)
+
+    estimator._pose = pose_alone._pose._replace(estimate=estimate)
+    boxes = [person_boxes([[5, 5, 40, 30]] * (index % 5 < 3)) for index in range(150)]
+    images = [np.zeros((40, 60, 3), np.uint8)] * len(boxes)
+    results = [result for _, result in estimator.stream(frames_of(images, boxes))]
+    assert [len(result.people) for result in results] == [len(b.scores) for b in boxes]
+    assert len(batches) == 12  # 90 people, 8 a batch
 
 
 def test_leaving_in_the_middle_stops_all_threads(pose_alone, tmp_path, picture, jpeg):

@@ -193,13 +193,21 @@ def test_a_camera_is_read_until_it_ends_or_ctrl_c(inputs, networks, tmp_path, mo
 
 
 def test_the_command_runs_without_tensorflow(inputs, networks, boxes, tmp_path):
-    arguments = [str(inputs / name) for name in ("good.jpg", "turned.jpg", "gone.jpg")]
-    arguments += [f"--pose={networks['pose']}", f"--boxes={boxes}", f"--output_dir={tmp_path}"]
+    """With a detector, and with boxes."""
+    files = [str(inputs / name) for name in ("good.jpg", "turned.jpg", "gone.jpg")]
+    pose, folder = str(networks["pose"]), str(tmp_path)
+    sizes = {"max_persons": 1, "batch_size": 2, "pose_batch_size": 8}
+    flags = [f"--{name}={value}" for name, value in sizes.items()]
+    flags += [f"--detector={networks['detection']}", f"--pose={pose}", f"--output_dir={folder}"]
+    flags += ["--format=coco,openpose", "--det_threshold=0.7", "--save_images", "--nodraw_labels"]
     program = f"""
 import runpy, sys
 for name in ("tensorflow", "tensorflow_datasets"):
     sys.modules[name] = None
-sys.argv = ["predict", "--format=coco,openpose", "--max_persons=1", *{arguments!r}]
+from jaxpose.pipelines.predict import predict
+by_boxes = predict({files[:2]}, pose={pose!r}, boxes={boxes!r}, output_dir={folder!r}, **{sizes})
+assert by_boxes["people"] == 2
+sys.argv = ["predict", *{files + flags!r}]
 runpy.run_module("jaxpose.predict", run_name="__main__")
 """
     done = run("-c", program)
@@ -208,6 +216,7 @@ runpy.run_module("jaxpose.predict", run_name="__main__")
     assert "failed: " in done.stderr and "gone.jpg: no such file or folder" in done.stderr
     assert "2 frames, 2 people in" in done.stdout
     assert (tmp_path / "openpose/turned_keypoints.json").is_file()
+    assert (tmp_path / "images/turned.jpg").is_file()
 
 
 def run(*arguments):
