@@ -3,8 +3,8 @@
     python -m jaxpose.train --config=configs/quickstart_detector.py
 
 Draws videos of articulated people, writes and converts them as PoseTrack18, trains and prints mAP.
-With the pose network of `configs/quickstart.py` it makes a whole system, which that run's validation
-videos score:
+With the pose network of `configs/quickstart.py` it makes a whole system, which is scored on that
+run's validation videos:
 
     python -m jaxpose.evaluate --detector=runs/quickstart_detector --pose=runs/quickstart \
         --frames=runs/quickstart/data/drawn_people/drawn/posetrack18
