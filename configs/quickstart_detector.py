@@ -2,12 +2,14 @@
 
     python -m jaxpose.train --config=configs/quickstart_detector.py
 
-Draws videos of articulated people and writes and converts them as PoseTrack18, whose files lie in
-`runs/quickstart_detector/data/drawn_people/drawn/posetrack18` afterwards. With the pose network of
-`configs/quickstart.py` it makes a whole system, which those files score:
+Draws videos of articulated people, writes and converts them as PoseTrack18, trains and prints mAP.
+With the pose network of `configs/quickstart.py` it makes a whole system, which is scored on that
+run's validation videos:
 
     python -m jaxpose.evaluate --detector=runs/quickstart_detector --pose=runs/quickstart \
-        --frames=runs/quickstart_detector/data/drawn_people/drawn/posetrack18
+        --frames=runs/quickstart/data/drawn_people/drawn/posetrack18
+
+No video of a validation split is drawn for training, in either run.
 
 All layers have a sixteenth of SSD300's width, with BatchNorm, so that nothing starts from ImageNet
 weights.

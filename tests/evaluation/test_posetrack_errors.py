@@ -70,7 +70,7 @@ def test_empty_and_missing_folders(folders, side):
     shutil.rmtree(folders[side])
     assert f"{folders[side]}: no such folder" in refusal(folders)
     folders[side].mkdir()
-    assert f"{folders[side]}: no annotation files (.json)" in refusal(folders)
+    assert f"{folders[side]}: no annotation files (.json" in refusal(folders)
 
 
 def test_numbers_of_frames_must_agree(folders):
