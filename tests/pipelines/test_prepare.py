@@ -28,7 +28,7 @@ def test_missing_records_say_how_to_get_them(config, tmp_path):
         ({"model": {"dtype": "bf16"}}, "config.model.dtype"),
         ({"seed": -1}, "config.seed"),
         ({"skeleton": "mpi"}, "config.skeleton"),
-        ({"input_size": (60, 64)}, "divisible"),
+        ({"input_size": (60, 64)}, "multiples of 4"),
     ],
 )
 @pose_only
