@@ -18,11 +18,11 @@ def get_config(variant=None):
     config.model.update(stacks=1, blocks=1, features=32, depth=3)
     config.input_size = (96, 96)
     config.batch_size = 16
-    config.steps = 2300
+    config.steps = 2000
     config.log_every = 25
-    config.eval.update(batch_size=32, every_epochs=0.0, every_steps=1150)
+    config.eval.update(batch_size=32, every_epochs=0.0, every_steps=1000)
     config.checkpoint.update(every_epochs=0.0, every_steps=500)
-    config.optimizer.update(learning_rate=2.5e-3, drop_epochs=(), drop_steps=(1700, 2100))
+    config.optimizer.update(learning_rate=2.5e-3, drop_epochs=(), drop_steps=(1500, 1850))
     # Drawn people come upright and at one scale, so little augmentation learns faster.
     config.augment.update(scale=0.08, rotation=10.0, color=0.2)
     config.data.train = ("posetrack18", "posetrack17", "mpii")
