@@ -26,7 +26,9 @@ _OF_BOTH = {
         "batch_size", None, "Persons or frames a batch; as the run, of the system 8 or 4, without."
     ),
     "output_dir": flags.DEFINE_string(
-        "output_dir", None, "Folder of all that is written; that of the run or pose network without."
+        "output_dir",
+        None,
+        "Folder of all that is written; that of the run or pose network without.",
     ),
 }
 _WORKDIR = flags.DEFINE_string("workdir", None, "One network: its training run's folder, or file.")

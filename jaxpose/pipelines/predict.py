@@ -74,8 +74,10 @@ def predict(
     folder = _made(Path(output_dir))
     own = None if boxes is None else OwnBoxes(boxes)
     source = Inputs(find_sources(inputs)) if webcam is None else Camera(webcam)
-    _introduce(detector, pose, boxes)
-    estimator = PoseEstimator.restore(detector if own is None else False, pose, **chosen._asdict())
+    networks = _networks(detector, pose, boxes)
+    estimator = PoseEstimator.restore(
+        networks.get("detector", False), networks["pose"], **chosen._asdict()
+    )
     output = Output(
         folder, formats, estimator.skeleton.joints, chosen.keypoint_threshold,
         save_images=save_images, save_video=save_video, boxes=draw_boxes, labels=draw_labels,
@@ -86,8 +88,9 @@ def predict(
         count = source.known_frames()
         _write(estimator.stream(frames, count, output.draws, clock, live), output, source, tally)
     tally.seconds |= clock.seconds | {"draw": output.draw_seconds}
-    checkpoints = {"options": chosen._asdict(), "checkpoints": estimator.digests}
-    document = tally.document(source.videos, jaxpose=jaxpose.__version__, **checkpoints)
+    made_with = {"options": chosen._asdict(), "networks": networks}
+    made_with |= {"checkpoints": estimator.digests, "jaxpose": jaxpose.__version__}
+    document = tally.document(source.videos, **made_with)
     write_json(folder / REPORT, document)
     _tell([*output.notes(), *(own.notes() if own else ())], tally, source, output)
     print(f"written to {folder}")
@@ -154,15 +157,18 @@ def _check(
         raise UsageError("--detector and --boxes exclude one another")
 
 
-def _introduce(detector: str | None, pose: str | None, boxes: str | None) -> None:
-    """Say which networks are used."""
-    found = f"boxes: {boxes}" if boxes else f"detector: {detector or DEFAULTS['detection']}"
-    print(f"{found}, pose network: {pose or DEFAULTS['pose']}")
-    if not pose or not (detector or boxes):
+def _networks(detector: str | None, pose: str | None, boxes: str | None) -> dict[str, str]:
+    """The networks that are used, by role; says so on the console."""
+    networks = {} if boxes else {"detector": detector or DEFAULTS["detection"]}
+    networks["pose"] = pose or DEFAULTS["pose"]
+    found = f"boxes: {boxes}" if boxes else f"detector: {networks['detector']}"
+    print(f"{found}, pose network: {networks['pose']}")
+    if set(networks.values()) & set(DEFAULTS.values()):
         print(
             "note: the networks that come with jaxpose are small and trained on few photographs; "
             "--detector and --pose take others"
         )
+    return networks
 
 
 def _made(folder: Path) -> Path:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 from etils import epath
 
-from jaxpose.errors import CheckpointError
+from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.training.saved_steps import first_line
 from jaxpose.zoo import shipped
 from jaxpose.zoo.download import downloaded
 from jaxpose.zoo.hub import from_hub
+
+# Those that epath and TensorStore read.
+_CLOUDS = ("gs", "s3")
 
 
 def find(checkpoint: str | Path) -> epath.Path:
@@ -17,7 +20,7 @@ def find(checkpoint: str | Path) -> epath.Path:
 
     Args:
       checkpoint: name of a network of the package (`./NAME` is a path in any case), path of a
-        file or folder, or a URL: gs:// (s3://, az://), hf://OWNER/REPO/FILE with an optional
+        file or folder, or a URL: gs:// or s3://, hf://OWNER/REPO/FILE with an optional
         @REVISION after REPO, or https:// with an optional #sha256=DIGEST.
 
     Raises:
@@ -27,10 +30,13 @@ def find(checkpoint: str | Path) -> epath.Path:
     text = os.fspath(checkpoint)
     if text in shipped.names():
         return epath.Path(shipped.path(text))
-    if text.startswith("hf://"):
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme == "hf":
         return epath.Path(from_hub(text))
-    if text.startswith(("https://", "http://")):
+    if separator and scheme == "https":
         return epath.Path(downloaded(text))
+    if separator and scheme not in _CLOUDS:
+        raise UsageError(f"{text}: no checkpoint's URL; those begin with hf, https, gs or s3")
     try:
         found = epath.Path(text).expanduser()
         exists = found.exists()
