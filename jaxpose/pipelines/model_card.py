@@ -12,7 +12,10 @@ from jaxpose.zoo.cards import SECTIONS, Card, card_text, read_card
 from jaxpose.zoo.shipped import file_digest
 
 # What a reader must know to compare a score, as `evaluate` names it; the rest is in scores.json.
-_OF_ALL = ("boxes", "joints", "flip_test", "mean", "checkpoint_step", "jaxpose", "device")
+_OF_ALL = (
+    "boxes", "joints", "flip_test", "mean", "checkpoint_step", "checkpoint_choice", "jaxpose",
+    "device",
+)  # fmt: skip
 _OF_SCORES = ("pckh", "pck", "oks", "map", "coco")
 
 

@@ -88,9 +88,8 @@ def predict(
         count = source.known_frames()
         _write(estimator.stream(frames, count, output.draws, clock, live), output, source, tally)
     tally.seconds |= clock.seconds | {"draw": output.draw_seconds}
-    made_with = {"options": chosen._asdict(), "networks": networks}
-    made_with |= {"checkpoints": estimator.digests, "jaxpose": jaxpose.__version__}
-    document = tally.document(source.videos, **made_with)
+    used = {"options": chosen._asdict(), "networks": networks, "checkpoints": estimator.digests}
+    document = tally.document(source.videos, jaxpose=jaxpose.__version__, **used)
     write_json(folder / REPORT, document)
     _tell([*output.notes(), *(own.notes() if own else ())], tally, source, output)
     print(f"written to {folder}")
