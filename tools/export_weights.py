@@ -4,11 +4,11 @@
 Paths of this machine do not go into the file: of base weights and the like only the last part.
 """
 
-import json
 from pathlib import Path
 
 from absl import flags
 
+from jaxpose.config import without_paths
 from jaxpose.errors import UsageError, run_main
 from jaxpose.inference.restore import config_text
 from jaxpose.training.weight_file import write_weight_file
@@ -24,22 +24,10 @@ def main(argv: list[str]) -> None:
         raise UsageError("usage: export_weights.py WORKDIR FILE.npz [--step=N] [--half]")
     workdir, file = argv[1:]
     weights = load_weights(workdir, step=_STEP.value)
-    write_weight_file(file, weights, _handed(config_text(workdir)), half=_HALF.value)
+    write_weight_file(file, weights, without_paths(config_text(workdir)), half=_HALF.value)
     count = sum(value.size for value in weights.params.values())
     size = Path(file).stat().st_size / 1e6
     print(f"{file}: {count:,} parameters of step {weights.step}, {size:.1f} MB")
-
-
-def _handed(config: str) -> str:
-    """The configuration without what is of this machine alone."""
-    values = json.loads(config)
-    values["data_dir"] = ""
-    custom = values.get("data", {}).get("custom", {})
-    custom.update({name: Path(v).name for name, v in custom.items() if isinstance(v, str)})
-    for holder, name in ((values, "init_from"), (values.get("model", {}), "base_weights")):
-        if holder.get(name):
-            holder[name] = Path(holder[name]).name
-    return json.dumps(values)
 
 
 if __name__ == "__main__":
