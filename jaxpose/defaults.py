@@ -153,7 +153,7 @@ def _common() -> dict[str, Any]:
         "checkpoint": {"every_epochs": 1.0, "every_steps": 0, "max_to_keep": 3},
         "log_every": 50,
         "compare_baselines": False,
-        "init_from": "",  # a workdir, a folder of its checkpoints, or a file of export_weights.py
+        "init_from": "",  # a checkpoint: whatever `jaxpose.restore` takes
         "init_skip": (),
         "distributed": "off",
         "watchdog_seconds": 0,
