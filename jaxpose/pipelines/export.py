@@ -16,7 +16,7 @@ from jax import export
 
 import jaxpose
 from jaxpose.config import skeleton_of
-from jaxpose.errors import UsageError
+from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.inference.options import Options
 from jaxpose.inference.people_function import people_function
 from jaxpose.inference.restore import Restored, restore
@@ -65,6 +65,8 @@ def export_people(
     """
     if canvas < 1:
         raise UsageError(f"canvas is {canvas}; it must be 1 px or more")
+    if not Path(output).absolute().parent.is_dir():  # said before minutes are spent
+        raise CheckpointError(f"cannot write {output}: there is no such folder")
     networks = {"detector": restore(detector), "pose": restore(pose)}
     chosen = Options(**options)
     weights = {
@@ -75,8 +77,10 @@ def export_people(
     stablehlo = exported.serialize()
     document = _document(networks, chosen, canvas, exported)
     text = json.dumps(document).encode()
-    arrays = {name: np.frombuffer(data, np.uint8) for name, data in
-              (("document", text), ("stablehlo", stablehlo))}
+    arrays = {
+        "document": np.frombuffer(text, np.uint8),
+        "stablehlo": np.frombuffer(stablehlo, np.uint8),
+    }
     for name, value in weights.items():
         arrays[f"weights/{name}"] = stored(name, value, half and not name.startswith(_STATISTICS))
     write_arrays(output, arrays)
