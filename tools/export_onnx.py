@@ -14,8 +14,11 @@ def main(argv: list[str]) -> None:
     """Checkpoint -> file, and how far it is from the network."""
     if len(argv) != 3:
         raise UsageError("usage: export_onnx.py CHECKPOINT FILE.onnx")
-    from jaxpose.pipelines.export_onnx import export_onnx
-
+    try:
+        from jaxpose.pipelines.export_onnx import export_onnx
+    except ImportError as missing:
+        hint = "install it with: pip install 'jaxpose[onnx]'"
+        raise UsageError(f"{missing.name} is missing; {hint}") from missing
     found = export_onnx(*argv[1:])
     print(f"{argv[2]}: {Path(argv[2]).stat().st_size / 1e6:.1f} MB")
     for name, error in found.errors.items():

@@ -5,19 +5,18 @@ not in the model; its metadata say what it expects.
 """
 
 import json
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import onnxruntime
 
 import jaxpose
 from jaxpose.config import skeleton_of
 from jaxpose.errors import CheckpointError, JaxposeError
 from jaxpose.inference.restore import Restored, restore
-from jaxpose.pipelines.onnx_graph import onnx
 from jaxpose.pipelines.onnx_primitives import BATCH, trace
 
 # Of the largest raw output; rounding of float32 convolutions is some 1e-6.
@@ -49,8 +48,8 @@ def export_onnx(checkpoint: str | Path, output: str | Path) -> Comparison:
     model = onnx_model(network)
     try:
         Path(output).write_bytes(model.SerializeToString())
-    except OSError as error:
-        raise CheckpointError(f"cannot write {output}: {error.strerror or error}") from error
+    except OSError as e:
+        raise CheckpointError(f"cannot write {output}: {e.strerror or e}") from e
     found = compare(network, output)
     for name, error in found.errors.items():
         if not error <= TOLERANCE * found.largest[name]:
@@ -74,8 +73,6 @@ def onnx_model(network: Restored) -> Any:
 
 def compare(network: Restored, path: str | Path, batches: tuple[int, ...] = (1, 3)) -> Comparison:
     """Run a file of `export_onnx` in onnxruntime on normally distributed images of each batch."""
-    import onnxruntime
-
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     found = Comparison(dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0))
@@ -93,7 +90,7 @@ def compare(network: Restored, path: str | Path, batches: tuple[int, ...] = (1, 
 
 
 def _raw_outputs(network: Restored, images: jax.Array) -> tuple[jax.Array, ...]:
-    model = network.task.model.clone(dtype=jnp.float32)  # type: ignore[call-arg]
+    model = network.task.model.clone(dtype=jnp.float32)
     outputs: Any = model.apply(network.variables, images)
     return (outputs[-1],) if network.task.name == "pose" else tuple(outputs)
 

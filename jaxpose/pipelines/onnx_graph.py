@@ -7,13 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from jaxpose.errors import UsageError
-
-try:
-    import onnx
-except ImportError as _error:
-    raise UsageError("onnx is missing; install it with: pip install 'jaxpose[onnx]'") from _error
+import onnx
 
 # Both are old enough for every runtime that is maintained.
 OPSET, IR_VERSION = 17, 8

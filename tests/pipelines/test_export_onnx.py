@@ -55,14 +55,12 @@ def test_the_command_writes_a_model_that_equals_the_network(
     names = told["joints"] if task == "pose" else told["classes"]
     assert {"left_ankle", "person"} & set(json.loads(names))
     network = restore(networks[task])
-    for batch in (1, 2, 5):
-        images = np.random.default_rng(batch).random((batch, *network.task.input_shape), "f4")
-        session = onnxruntime.InferenceSession(file)
-        ours = session.run(list(outputs), {"images": images})
-        expected = network.task.model.apply(network.variables, images)
-        expected = [expected[-1]] if task == "pose" else expected
-        for value, wanted in zip(ours, expected, strict=True):
-            np.testing.assert_allclose(value, wanted, atol=1e-4 * np.abs(wanted).max())
+    images = np.random.default_rng(0).random((2, *network.task.input_shape), "f4")
+    ours = onnxruntime.InferenceSession(file).run(list(outputs), {"images": images})
+    expected = jax.jit(network.task.model.apply)(network.variables, images)
+    expected = [expected[-1]] if task == "pose" else expected
+    for value, wanted in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(value, wanted, atol=1e-4 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize(
@@ -93,7 +91,7 @@ def test_other_networks_with_all_their_values_drawn(model, shape, tmp_path):
     batch = drawn.standard_normal((2, *shape), np.float32)
     for ours, expected in zip(
         session.run(list(named), {images: batch}),
-        jax.tree.leaves(model.apply(variables, batch)),
+        jax.tree.leaves(jax.jit(model.apply)(variables, batch)),
         strict=True,
     ):
         np.testing.assert_allclose(ours, expected, atol=1e-4 * np.abs(expected).max())
