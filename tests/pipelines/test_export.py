@@ -169,13 +169,14 @@ def test_what_cannot_be_exported(networks, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_onnx_is_named(tmp_path):
+def test_a_missing_library_is_named(tmp_path):
     program = (
         "import runpy, sys\n"
-        "sys.modules['onnx'] = None\n"
+        "sys.modules['onnxruntime'] = None\n"
         "runpy.run_path('tools/export_onnx.py', run_name='__main__')"
     )
     command = [sys.executable, "-c", program, str(tmp_path), str(tmp_path / "pose.onnx")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2
-    assert done.stderr == ("error: onnx is missing; install it with: pip install 'jaxpose[onnx]'\n")
+    install = "install it with: pip install 'jaxpose[onnx]'"
+    assert done.stderr == f"error: onnxruntime is missing; {install}\n"
