@@ -105,9 +105,10 @@ def prepare(
     Returns:
       image float [B, S, S, 3], and the matrix [B, 2, 3] network input px -> canvas px.
     """
-    window = jnp.tile(jnp.asarray(WHOLE, batch["valid"].dtype), (len(batch["valid"]), 1))
+    valid = batch["valid"]
+    window = jnp.tile(jnp.asarray(WHOLE, valid.dtype), (valid.shape[0], 1))
     colors, coverage = show(batch, window, size, 1.0)
-    matrix = affine.stretch_matrix(_on_canvas(batch["valid"], window), (size, size))
+    matrix = affine.stretch_matrix(_on_canvas(valid, window), (size, size))
     return _network_input(colors, coverage, mean, channels), matrix
 
 
