@@ -18,7 +18,9 @@ from torch_twins_ssd import SSD, TorchvisionSSD
 from twin_results import detections, joints
 
 from jaxpose.inference.restore import Restored
+from jaxpose.ops import affine
 from jaxpose.tasks import detection_prediction, pose_prediction
+from jaxpose.tasks.detection_augment import prepare
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _TORCHVISION_MEAN, _CAFFE_MEAN = (0.48235, 0.45882, 0.40784), (123.0, 117.0, 104.0)
@@ -90,13 +92,12 @@ def detector_parity(
         x = _nchw(_resized(image, size) - np.array(_CAFFE_MEAN, np.float32))
         x = x.flip(1) if source == "ssd_caffe" else x
     logits, offsets = _forward(twin, weights, x)
-    apply = jax.jit(options["model"].apply)
-    ours = apply(network.variables, jnp.asarray(x.permute(0, 2, 3, 1).numpy()))
-    raw = _raw(ours, [logits.numpy(), offsets.numpy()])
+    outputs, found = _own_detections(network, image)
+    raw = _raw(outputs, [logits.numpy(), offsets.numpy()])
     theirs = detections(logits[0], offsets[0], source, size, network.config.default_boxes.scales)
     height, width_px = image.shape[:2]
     theirs[:, 2:] *= [width_px, height, width_px, height]
-    return Parity(*raw, *_boxes_error(_own_detections(network, image), theirs))
+    return Parity(*raw, *_boxes_error(found, theirs))
 
 
 def hourglass_parity(
@@ -111,19 +112,24 @@ def hourglass_parity(
         mean = np.array(_MPII_MEAN if config.mean == _MPII_MEAN else config.mean, np.float32)
     else:
         twin, mean = PoseNet(len(config.joints), **sizes), np.zeros(3, np.float32)
-    options = pose_prediction.network_options(config) | {"flip_test": False}
     steps = pose_prediction.pose_steps(config, flip_test=False)
     center, side = np.array(image.shape[1::-1]) / 2, float(max(image.shape[:2]))
     batch = {"image": image[None], "matrix": np.eye(2, 3, dtype=np.float32)[None]}
-    crop = pose_prediction.affine.crop_matrix(center[None], np.array([side / 200]), steps.size)
+    crop = affine.crop_matrix(center[None], np.array([side / 200]), steps.size)
+
+    @jax.jit
+    def run(variables: Any, batch: Any) -> Any:
+        inputs = steps.show(batch, crop, jnp.arange(1))
+        return model.apply(variables, inputs), steps.estimate(variables, inputs, crop)
+
+    outputs, found = run(network.variables, batch)
     crops = np.asarray(pose_prediction.crop_images(batch, crop, steps.size))
-    x = crops - mean
-    maps = _forward(twin, weights, torch.from_numpy(x).permute(0, 3, 1, 2)).numpy()
-    raw = _raw([jax.jit(model.apply)(network.variables, x)], [maps.transpose(0, 1, 3, 4, 2)])
-    found = pose_prediction.predict_images(network.variables, jnp.asarray(image[None]), **options)
+    maps = _forward(twin, weights, _nchw(crops[0] - mean)).numpy()
+    raw = _raw([outputs], [maps.transpose(0, 1, 3, 4, 2)])
+    there = maps[-1, 0].max((1, 2)) > 0  # a map without a positive value tells no joint
     theirs = joints(maps[-1, 0], center, side, steps.size[0], borders=source != "pytorch_pose")
-    error = np.abs(np.asarray(found["points"][0]) - theirs).max()
-    return Parity(*raw, float(error), 0, len(theirs))
+    error = np.abs(np.asarray(found["points"][0]) - theirs)[there].max(initial=0)
+    return Parity(*raw, float(error), 0, int(there.sum()))
 
 
 def _forward(twin: torch.nn.Module, weights: Mapping[str, np.ndarray], x: torch.Tensor) -> Any:
@@ -176,24 +182,33 @@ def _base_state(weights: Mapping[str, np.ndarray], source: str) -> dict[str, tor
     return state
 
 
-def _own_detections(network: Restored, image: np.ndarray) -> np.ndarray:
+def _own_detections(network: Restored, image: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Raw outputs, and rows as of `twin_results.detections` in px of the picture."""
     height, width = image.shape[:2]
+    options = detection_prediction.network_options(network.config)
     extent = np.array([[width, height]], np.float32)
     valid = np.concatenate([np.zeros_like(extent), extent], 1)
     batch = {"image": image[None], "valid": valid, "size": extent}
-    found = jax.jit(network.task.predict)(network.variables, batch)
+
+    @jax.jit
+    def run(variables: Any, batch: Any) -> Any:
+        inputs, _ = prepare(batch, options["size"], options["mean"], options["channels"], False)
+        return network.task.model.apply(variables, inputs), network.task.predict(variables, batch)
+
+    outputs, found = run(network.variables, batch)
     classes, scores, boxes, kept = (
         np.asarray(found[name][0]) for name in ("classes", "scores", "boxes", "valid")
     )
-    return np.concatenate([classes[:, None], scores[:, None], boxes], 1)[kept]
+    return outputs, np.concatenate([classes[:, None], scores[:, None], boxes], 1)[kept]
 
 
 def _boxes_error(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, int, int]:
     """Largest error of the detections that both have, those that one lacks, those compared."""
-    error, matched = 0.0, 0
+    error, free = 0.0, np.ones(len(ours), bool)
     for row in theirs:
-        same = ours[ours[:, 0] == row[0]]
-        nearest = np.abs(same[:, 2:] - row[2:]).max(1, initial=0).min(initial=np.inf)
-        if nearest < _SAME_BOX:
-            error, matched = max(error, float(nearest)), matched + 1
+        distance = np.abs(ours[:, 2:] - row[2:]).max(1, initial=0)
+        distance[~free | (ours[:, 0] != row[0])] = np.inf
+        if distance.min(initial=np.inf) < _SAME_BOX:
+            error, free[distance.argmin()] = max(error, float(distance.min())), False
+    matched = int((~free).sum())
     return error, len(ours) + len(theirs) - 2 * matched, matched

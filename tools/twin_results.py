@@ -88,5 +88,5 @@ def _nms(boxes: np.ndarray, order: np.ndarray) -> list[int]:
         low = np.maximum(boxes[best, :2], boxes[order, :2])
         common = np.prod((np.minimum(boxes[best, 2:], boxes[order, 2:]) - low).clip(0), 1)
         areas = [np.prod(boxes[which, 2:] - boxes[which, :2], -1) for which in (best, order)]
-        order = order[~(common / (areas[0] + areas[1] - common) > 0.45)]
+        order = order[~(common > 0.45 * (areas[0] + areas[1] - common))]
     return kept
