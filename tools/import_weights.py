@@ -11,28 +11,24 @@ in it is executed. Where PyTorch is installed, the largest error against a twin 
 """
 
 import importlib.util
-from pathlib import Path
 
 import cv2
 import jax
 import numpy as np
 from absl import flags
-from flax.traverse_util import unflatten_dict
 
 from jaxpose.errors import UsageError, run_main
 from jaxpose.inference.pictures import read_picture
 from jaxpose.inference.restore import restore
 from jaxpose.models.named_weights import MismatchError
-from jaxpose.models.pretrained_ssd import vgg_base_weights
-from jaxpose.models.ssd import SSD
-from jaxpose.models.vgg import VGG16
-from jaxpose.models.weight_files import read_weights
 from jaxpose.pipelines.import_weights import BASES, DETECTORS, SOURCES, Imported, import_weights
 
 _SOURCE = flags.DEFINE_enum("source", None, SOURCES, "Whose weights they are.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder, or file that ends in .npz.")
 _CLASSES = flags.DEFINE_string(
-    "classes", "", "Of a detector: person, voc, coco, coco90, or names with commas; by their number."
+    "classes",
+    "",
+    "Of a detector: person, voc, coco, coco90, or names with commas; by their number.",
 )
 _SCALES = flags.DEFINE_enum("scales", "", ["", "voc", "coco"], "Of a detector's default boxes.")
 _JOINTS = flags.DEFINE_string(
@@ -99,40 +95,21 @@ def _compare(imported: Imported, source: str) -> None:
     image = read_picture(_IMAGE.value).image if _IMAGE.value else _pattern()
     with jax.default_matmul_precision("highest"):
         if source in BASES:
-            ours = _base_features(imported.output)
-            parity = twin_parity.base_parity(ours, imported.weights, source, image)
+            parity = twin_parity.base_parity(imported.output, imported.weights, source, image)
         else:
             compare = (
-                twin_parity.detector_parity
-                if source in DETECTORS
-                else twin_parity.hourglass_parity
+                twin_parity.detector_parity if source in DETECTORS else twin_parity.hourglass_parity
             )
             parity = compare(restore(imported.output), imported.weights, source, image)
-    print(f"against PyTorch: raw outputs {parity.raw:.1e} (their spread {parity.spread:.2g})", end="")
+    print(
+        f"against PyTorch: raw outputs {parity.raw:.1e} (their spread {parity.spread:.2g})", end=""
+    )
     if parity.final is None:
         print()
     else:
         lacking = f", {parity.unmatched} without a counterpart" if parity.unmatched else ""
         what = "boxes" if source in DETECTORS else "joints"
         print(f", {parity.count} {what} {parity.final:.1e} px{lacking}")
-
-
-def _base_features(file: Path):  # type: ignore[no-untyped-def]
-    base = vgg_base_weights(SSD(300, 2), read_weights(file), "vgg16_reducedfc")
-    mean = np.load(file)["mean"]
-    layers = {name.removeprefix("vgg/"): value for name, value in base.items()}
-    whole = "fc6/kernel" in layers
-    if not whole:
-        shapes = {"fc6": (3, 3, 512, 1024), "fc7": (1, 1, 1024, 1024)}
-        for layer, shape in shapes.items():
-            layers |= {f"{layer}/kernel": np.zeros(shape), f"{layer}/bias": np.zeros(1024)}
-    params = unflatten_dict(layers, sep="/")
-
-    def features(image: np.ndarray) -> list[np.ndarray]:
-        found = jax.jit(VGG16().apply)({"params": params}, image.astype(np.float32) - mean)
-        return [np.asarray(part) for part in found[: 1 + whole]]  # type: ignore[index]
-
-    return features
 
 
 def _pattern() -> np.ndarray:

@@ -1,11 +1,12 @@
 """How far an imported network is from a PyTorch twin with the same weights; needs torch.
 
-The twins (torch_twins.py, torch_twins_ssd.py) get the weights as they lie in the file, and a picture
-is treated as the source does it, but for ssd.pytorch's rounding of the resized picture to whole
-grey values. Boxes and joints come from twin_results.py.
+The twins (torch_twins.py, torch_twins_ssd.py) get the weights as they lie in the file, and a
+picture is treated as the source does it, but for ssd.pytorch's rounding of the resized picture to
+whole grey values. Boxes and joints come from twin_results.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,11 +14,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
+from flax.traverse_util import unflatten_dict
 from torch_twins import HourglassNet, PoseNet
 from torch_twins_ssd import SSD, TorchvisionSSD
 from twin_results import detections, joints
 
 from jaxpose.inference.restore import Restored
+from jaxpose.models.named_weights import variable_shapes
+from jaxpose.models.pretrained_ssd import MEAN, vgg_base_weights
+from jaxpose.models.ssd import SSD as SSDModel
+from jaxpose.models.vgg import VGG16
+from jaxpose.models.weight_files import read_weights
 from jaxpose.ops import affine
 from jaxpose.tasks import detection_prediction, pose_prediction
 from jaxpose.tasks.detection_augment import prepare
@@ -37,18 +44,18 @@ class Parity(NamedTuple):
       spread: standard deviation of those outputs.
       final: of joints or boxes in px of the picture; None for a base.
       unmatched: detections of either side that the other lacks.
-      count: joints or detections that were compared.
+      compared: joints or detections that were compared.
     """
 
     raw: float
     spread: float
     final: float | None = None
     unmatched: int = 0
-    count: int = 0
+    compared: int = 0
 
 
 def base_parity(
-    ours: Callable[[np.ndarray], list[np.ndarray]],
+    file: Path,
     weights: Mapping[str, np.ndarray],
     source: str,
     image: np.ndarray,
@@ -56,7 +63,7 @@ def base_parity(
     """Parity of a VGG16: conv4_3 and, where the file has fc6 and fc7, fc7.
 
     Args:
-      ours: image [1, 300, 300, 3], BGR 0..255 (no mean subtracted) -> those features, NHWC.
+      file: what was written.
       weights: as read from the file.
       source: 'torchvision_vgg16' or 'vgg16_reducedfc'.
       image: RGB uint8 [H, W, 3].
@@ -72,7 +79,9 @@ def base_parity(
         x = pixels - 255 * np.array(_TORCHVISION_MEAN)
     with torch.no_grad():
         features = [nhwc.permute(0, 2, 3, 1).numpy() for nhwc in twin.base(_nchw(x))]
-    return Parity(*_raw(ours(pixels[None, ..., ::-1]), features[: 1 + ("vgg.31.weight" in state)]))
+    whole = "vgg.31.weight" in state
+    ours = _base_features(file, pixels[None, ..., ::-1])[: 1 + whole]
+    return Parity(*_raw(ours, features[: 1 + whole]))
 
 
 def detector_parity(
@@ -97,7 +106,8 @@ def detector_parity(
     theirs = detections(logits[0], offsets[0], source, size, network.config.default_boxes.scales)
     height, width_px = image.shape[:2]
     theirs[:, 2:] *= [width_px, height, width_px, height]
-    return Parity(*raw, *_boxes_error(found, theirs))
+    error, unmatched, matched = _boxes_error(found, theirs)
+    return Parity(*raw, error, unmatched, matched)
 
 
 def hourglass_parity(
@@ -130,6 +140,20 @@ def hourglass_parity(
     theirs = joints(maps[-1, 0], center, side, steps.size[0], borders=source != "pytorch_pose")
     error = np.abs(np.asarray(found["points"][0]) - theirs)[there].max(initial=0)
     return Parity(*raw, float(error), 0, int(there.sum()))
+
+
+def _base_features(file: Path, bgr: np.ndarray) -> list[np.ndarray]:
+    """conv4_3 and fc7 of an imported base in this project's VGG16; fc6 and fc7 may be missing."""
+    weights = read_weights(file)
+    base = vgg_base_weights(SSDModel(300, 2), weights, "vgg16_reducedfc")
+    shapes = variable_shapes(SSDModel(300, 2), 300)
+    params = {
+        path[2:]: base.get("/".join(path[1:]), np.zeros(shape, np.float32))
+        for path, shape in shapes.items()
+        if path[1] == "vgg"
+    }
+    x = bgr - weights[MEAN]
+    return list(jax.jit(VGG16().apply)({"params": unflatten_dict(params)}, x))  # type: ignore[arg-type]
 
 
 def _forward(twin: torch.nn.Module, weights: Mapping[str, np.ndarray], x: torch.Tensor) -> Any:

@@ -166,7 +166,9 @@ def as_reducedfc(base: Mapping[str, np.ndarray], channels: str) -> dict[str, np.
         if layer == "conv1_1" and tensor == "kernel" and channels == "rgb":
             array = array[:, :, ::-1]
         name = f"{_BASES['vgg16_reducedfc'][layer]}.{TENSORS[tensor]}"
-        named[name] = np.ascontiguousarray(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
+        named[name] = np.ascontiguousarray(
+            array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+        )
     return named
 
 

@@ -58,7 +58,7 @@ def hourglass_of(weights: Mapping[str, Any], source: str) -> StackedHourglass:
 
 def _channels(weights: Mapping[str, Any], name: str, default: int) -> int:
     """Output channels of a convolution."""
-    shape = np.shape(weights[name]) if name in weights else ()
+    shape: tuple[int, ...] = np.shape(weights[name]) if name in weights else ()
     return shape[0] if len(shape) == 4 and shape[0] else default
 
 

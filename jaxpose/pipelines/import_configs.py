@@ -15,7 +15,12 @@ from jaxpose.models.hourglass import StackedHourglass
 from jaxpose.models.ssd import SSD
 from jaxpose.skeletons import COCO, KNOWN, MPII, Skeleton, skeleton_of
 
-_CLASSES = {"person": ("person",), "voc": VOC_CLASSES, "coco": CATEGORIES, "coco90": CATEGORIES_BY_ID}
+_CLASSES = {
+    "person": ("person",),
+    "voc": VOC_CLASSES,
+    "coco": CATEGORIES,
+    "coco90": CATEGORIES_BY_ID,
+}
 _JOINTS = {skeleton.size: skeleton for skeleton in (MPII, COCO)}
 _NMS_PER_CLASS = 200  # detections that ssd.pytorch keeps of every class, and lets into NMS
 

@@ -97,9 +97,7 @@ def imported(published, tmp_path_factory):
             # Files and folders in turn.
             output = folder / (f"{case}.npz" if case in ("ssd512", "princeton") else case)
             options = {"classes": CLASSES} if "ssd" in case else {}
-            done = import_weights(
-                folder / f"{case}_source.npz", SOURCES[case], output, **options
-            )
+            done = import_weights(folder / f"{case}_source.npz", SOURCES[case], output, **options)
             made[case] = done, restore(output)
         return made[case]
 
