@@ -14,15 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
+import torch_twins_ssd
 from flax.traverse_util import unflatten_dict
 from torch_twins import HourglassNet, PoseNet
-from torch_twins_ssd import SSD, TorchvisionSSD
 from twin_results import detections, joints
 
 from jaxpose.inference.restore import Restored
 from jaxpose.models.named_weights import variable_shapes
 from jaxpose.models.pretrained_ssd import MEAN, vgg_base_weights
-from jaxpose.models.ssd import SSD as SSDModel
+from jaxpose.models.ssd import SSD
 from jaxpose.models.vgg import VGG16
 from jaxpose.models.weight_files import read_weights
 from jaxpose.ops import affine
@@ -68,7 +68,7 @@ def base_parity(
       source: 'torchvision_vgg16' or 'vgg16_reducedfc'.
       image: RGB uint8 [H, W, 3].
     """
-    twin = SSD(300, 2).eval()
+    twin = torch_twins_ssd.SSD(300, 2).eval()
     state, pixels = _base_state(weights, source), _resized(image, 300)
     twin.load_state_dict(state, strict=False)
     if source == "vgg16_reducedfc":
@@ -92,12 +92,12 @@ def detector_parity(
     size, classes = options["size"], len(network.config.classes) + 1
     width = float(network.config.model.width)
     if source == "torchvision_ssd":
-        twin: torch.nn.Module = TorchvisionSSD(classes, width)
+        twin: torch.nn.Module = torch_twins_ssd.TorchvisionSSD(classes, width)
         x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255
         x = (x - _column(_TORCHVISION_MEAN)) / _column((1 / 255,) * 3)
         x = torch.nn.functional.interpolate(x, (300, 300), mode="bilinear", align_corners=False)
     else:
-        twin = SSD(size, classes, width)
+        twin = torch_twins_ssd.SSD(size, classes, width)
         x = _nchw(_resized(image, size) - np.array(_CAFFE_MEAN, np.float32))
         x = x.flip(1) if source == "ssd_caffe" else x
     logits, offsets = _forward(twin, weights, x)
@@ -145,15 +145,15 @@ def hourglass_parity(
 def _base_features(file: Path, bgr: np.ndarray) -> list[np.ndarray]:
     """conv4_3 and fc7 of an imported base in this project's VGG16; fc6 and fc7 may be missing."""
     weights = read_weights(file)
-    base = vgg_base_weights(SSDModel(300, 2), weights, "vgg16_reducedfc")
-    shapes = variable_shapes(SSDModel(300, 2), 300)
+    base = vgg_base_weights(SSD(300, 2), weights, "vgg16_reducedfc")
+    shapes = variable_shapes(SSD(300, 2), 300)
     params = {
         path[2:]: base.get("/".join(path[1:]), np.zeros(shape, np.float32))
         for path, shape in shapes.items()
         if path[1] == "vgg"
     }
     x = bgr - weights[MEAN]
-    return list(jax.jit(VGG16().apply)({"params": unflatten_dict(params)}, x))  # type: ignore[arg-type]
+    return list(jax.jit(VGG16().apply)({"params": unflatten_dict(params)}, x))
 
 
 def _forward(twin: torch.nn.Module, weights: Mapping[str, np.ndarray], x: torch.Tensor) -> Any:

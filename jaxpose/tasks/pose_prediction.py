@@ -32,6 +32,9 @@ class Decoding(NamedTuple):
     quarter_at_borders: bool = False
 
 
+CENTERED = Decoding()
+
+
 class PoseSteps(NamedTuple):
     """A pose network's two steps; `crop` is [P, 2, 3], source px -> crop px.
 
@@ -152,7 +155,7 @@ def predict_crops(
     inputs: jax.Array,
     crop: jax.Array,
     *,
-    decoding: Decoding = Decoding(),
+    decoding: Decoding = CENTERED,
     flip_test: bool,
     **network: Any,
 ) -> dict[str, jax.Array]:
@@ -170,7 +173,7 @@ def predict_crops(
     maps = predict_heatmaps(variables, inputs, flip_test=flip_test, **network)
     points, scores = heatmaps.decode_heatmaps(maps, at_borders=decoding.quarter_at_borders)
     # A mirrored picture errs to the other side: the mean over both mirrorings is centred.
-    across = Decoding().first_pixel if flip_test else decoding.first_pixel
+    across = CENTERED.first_pixel if flip_test else decoding.first_pixel
     first_pixel = jnp.array([across, decoding.first_pixel], points.dtype)
     in_crop = heatmaps.heatmap_to_input(points, STRIDE, first_pixel)
     return {"points": affine.transform_points(affine.invert(crop), in_crop), "scores": scores}
