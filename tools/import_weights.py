@@ -101,15 +101,12 @@ def _compare(imported: Imported, source: str) -> None:
                 twin_parity.detector_parity if source in DETECTORS else twin_parity.hourglass_parity
             )
             parity = compare(restore(imported.output), imported.weights, source, image)
-    print(
-        f"against PyTorch: raw outputs {parity.raw:.1e} (their spread {parity.spread:.2g})", end=""
-    )
-    if parity.final is None:
-        print()
-    else:
-        lacking = f", {parity.unmatched} without a counterpart" if parity.unmatched else ""
+    text = f"raw outputs {parity.raw:.1e} (their standard deviation {parity.spread:.2g})"
+    if parity.final is not None:
         what = "boxes" if source in DETECTORS else "joints"
-        print(f", {parity.count} {what} {parity.final:.1e} px{lacking}")
+        text += f", {parity.compared} {what} {parity.final:.1e} px"
+    lacking = f", {parity.unmatched} without a counterpart" if parity.unmatched else ""
+    print(f"largest error against PyTorch: {text}{lacking}")
 
 
 def _pattern() -> np.ndarray:
