@@ -34,7 +34,14 @@ def pose_config() -> ConfigDict:
             "flip_probability": 0.5,
             "color": 0.4,
         },
-        "heatmap": {"sigma": 1.0, "zero_map_for_missing": False},
+        "heatmap": {
+            "sigma": 1.0,
+            "zero_map_for_missing": False,
+            # Network-input px of heat-map px 0, for targets and decoding. 1.5 is centre on centre;
+            # pose-hg-train, pytorch-pose and princeton's port cut targets to whole px: 2.
+            "first_pixel": 1.5,
+            "quarter_at_borders": False,  # as princeton's port decodes
+        },
         "batch_size": 24,
     }
     config = ConfigDict(_common() | own)
@@ -66,6 +73,9 @@ def detection_config() -> ConfigDict:
         # What is subtracted from 0..255, red green blue; and the order the weights expect.
         "mean": (123.0, 117.0, 104.0),
         "channels": "rgb",
+        # Frames reduced more than twice: from a pyramid of 2x2 means. False: plain bilinear samples
+        # at test time, as the detectors of torchvision and ssd.pytorch were trained on.
+        "antialias": True,
         "model": {
             "width": 1.0,
             "batch_norm": False,
@@ -89,6 +99,8 @@ def detection_config() -> ConfigDict:
             "iou_threshold": 0.45,
             "pre_nms_top_k": 400,
             "max_outputs": 200,
+            "clip": False,  # cut boxes to the image before NMS, as torchvision; after it anyway
+            "max_log_scale": 20.0,  # a side over its default box's, at most e to this
         },
         "batch_size": 32,  # the learning rate is for this one, see above
         "steps": 15_000,
