@@ -25,7 +25,7 @@ RUNS = {
     "detection": (("float64", "sgd", 2), ("float32", "sgd", 1)),
 }
 
-# Float64 convolutions take minutes without optimisation; to optimise costs more than a float32 step.
+# Float64 convolutions take minutes without optimisation, which costs more than it saves in float32.
 COMPILER = {"float64": {}, "float32": {"xla_backend_optimization_level": 0}}
 
 

@@ -12,7 +12,7 @@ from jaxpose.defaults import DEFAULTS
 
 PROGRAM = Path(__file__).with_name("device_program.py")
 # A value passes 24 layers of the SSD one after another, or 30 of the hourglass. Eight devices sum
-# statistics and losses in another order, and for other shapes convolutions too: each convolution and
+# statistics and losses in another order, and convolutions of other shapes too: each convolution and
 # each normalisation may round by an epsilon of its size in another direction. The sum of that is a
 # share of the loss, which is about 10 for the SSD (a sum over matched boxes) and 0.2 for the
 # hourglass (a mean). BatchNorm of each device's own rows changes the SSD's by 4 %.
