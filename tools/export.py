@@ -1,8 +1,8 @@
 """Put the whole estimator into one file: tools/export.py --detector=DIR --pose=DIR --output=FILE.
 
-The file runs on CPUs, NVIDIA GPUs and TPUs, for any number of frames at once, with nothing but jax,
-NumPy and tools/load_export.py. `--half` stores parameters in half precision. What is chosen here
-(thresholds, flip test, score of a joint) is fixed in the file.
+The file runs on CPUs, NVIDIA GPUs and TPUs, for any number of frames at once, with nothing but jax
+(not older than the one here), NumPy and tools/load_export.py. What is chosen here (thresholds, flip
+test, score of a joint) is fixed in the file. `--half` stores parameters in half precision.
 """
 
 import time

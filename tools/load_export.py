@@ -3,6 +3,9 @@
 find = load("people.npz")
 people = find([image])              # RGB uint8 [H, W, 3], sides up to find.document["canvas"] px
 people["keypoints"][people["valid"]]    # [people, joints, 2] px; names: find.document["joints"]
+
+The jax that runs it must be as new as the one that wrote it (document["versions"]), or newer by six
+months at most, as `jax.export` promises.
 """
 
 import json
