@@ -121,7 +121,8 @@ FUZZED = {
 }
 
 
-@jax.jit
+# It runs often enough that it pays to compile it better than conftest.py says.
+@partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
 def drawn(key, batch):
     """The training view; compiled once for few boxes and once for 200."""
     options = detection_config().augment.to_dict()
