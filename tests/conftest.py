@@ -1,5 +1,8 @@
 """Tests run on the CPU; the compiler may be lazy, since it costs more than the tiny networks.
 
+pytest-xdist runs files beside each other in workers, which are processes that take over the
+environment set here. `-n0` runs all in this process, as a debugger needs it.
+
 Fixtures that are named like a function are that function. What they need is imported in them, since
 many tests do without.
 """
@@ -7,17 +10,20 @@ many tests do without.
 import atexit
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
-).strip()
+LAZY = "--xla_backend_optimization_level=0"
+if LAZY not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {LAZY}".strip()
 # What one test compiled, another and the commands that tests start need not compile again.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxpose_tests_")
@@ -31,12 +37,47 @@ _RARITY = 7.0  # of people: added to the background's bias
 
 
 @pytest.fixture(scope="session")
-def networks(tmp_path_factory):
+def made_once(request, tmp_path_factory) -> Callable:
+    common = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        common = common.parent
+
+    def made_once(name, make) -> Path:
+        """Folder that `make(folder)` filled, in whichever worker came first; leave it unchanged."""
+        folder, done = common / name, common / f"{name}.done"
+        with FileLock(common / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made_once
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable:
+    def free_port() -> int:
+        """A port of this machine that nobody listens on."""
+        with socket.socket() as listener:
+            listener.bind(("localhost", 0))
+            return listener.getsockname()[1]
+
+    return free_port
+
+
+@pytest.fixture(scope="session")
+def networks(made_once):
     """Files of tiny untrained networks by task; the detector finds some people in any picture."""
     from jaxpose.defaults import DEFAULTS
 
-    folder = tmp_path_factory.mktemp("networks")
-    return {task: _write_network(task, folder / f"{task}.npz") for task in DEFAULTS}
+    def make(folder):
+        for task in DEFAULTS:
+            _write_network(task, folder / f"{task}.npz")
+
+    folder = made_once("networks", make)
+    return {task: folder / f"{task}.npz" for task in DEFAULTS}
 
 
 def _write_network(task, path):
@@ -54,7 +95,6 @@ def _write_network(task, path):
     params = {name: _changed(name, value) for name, value in state.params.items()}
     weights = Weights(1, params, state.batch_stats, False, {}, {}, "")
     write_weight_file(path, weights, to_json(config))
-    return path
 
 
 def _tiny(task):

@@ -1,5 +1,6 @@
 """Tiny sources, and data sets built from them in both formats."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from jaxpose.annotations.coco import read_coco_keypoints, write_coco_keypoints
 from jaxpose.annotations.schema import AnnotationSet, Frame, Person
 from jaxpose.data.build import build
+from jaxpose.data.manifest import record_folder
 from jaxpose.data.plan import SourceSplit
 from jaxpose.skeletons import COCO, LSP, NO_JOINTS, Skeleton
 
@@ -49,7 +51,7 @@ def write_source(
 ) -> Path:
     """A COCO-format source: images/ and annotations/person_keypoints_{train,val}.json."""
     rng = np.random.default_rng(seed)
-    (folder / "images").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
     number = 0
     for split, count in (("train", train), ("val", validation)):
         frames = []
@@ -71,9 +73,9 @@ def make_source() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def coco_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def coco_source(made_once: Callable) -> Path:
     """24 + 7 images with 1 or 2 persons of COCO's 17 joints each."""
-    return write_source(tmp_path_factory.mktemp("source") / "coco", COCO, 24, 7)
+    return made_once("coco", lambda folder: write_source(folder, COCO, 24, 7))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,22 +88,30 @@ def small_shards() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def built(coco_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(
+    coco_source: Path, made_once: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Built:
     """`coco_keypoints` and `lspet` (14 joints), built as records and as shards."""
-    other = write_source(tmp_path_factory.mktemp("source") / "lsp", LSP, 13, 4, seed=1)
-    data_dir = tmp_path_factory.mktemp("data")
-    folders = {
-        format: (
-            build(
-                "coco_keypoints", coco_source, data_dir, "people", CANVAS, format, progress=False
-            ),
-            build(
-                "coco_keypoints", other, data_dir, "people", CANVAS, format, "lspet", progress=False
-            ),
-        )
+    sets = {"coco_keypoints": coco_source, "lspet": made_once("lsp", _write_lsp)}
+
+    def make(folder: Path) -> None:
+        for format in ("records", "shards"):
+            for name, source in sets.items():
+                arguments = (source, folder, "people", CANVAS, format, name)
+                build("coco_keypoints", *arguments, progress=False)
+
+    # A copy, since whoever builds again takes the lock of what is there.
+    copied = tmp_path_factory.mktemp("built") / "people"
+    shutil.copytree(made_once("built", make), copied)
+    folders = (
+        tuple(record_folder(copied, name, "people", format) for name in sets)
         for format in ("records", "shards")
-    }
-    return Built(folders["records"], folders["shards"])
+    )
+    return Built(*folders)
+
+
+def _write_lsp(folder: Path) -> None:
+    write_source(folder, LSP, 13, 4, seed=1)
 
 
 @dataclass(frozen=True)
@@ -150,24 +160,29 @@ def _image_splits(
 
 
 @pytest.fixture(scope="session")
-def built_images(coco_source: Path, tmp_path_factory: pytest.TempPathFactory) -> BuiltImages:
+def built_images(coco_source: Path, made_once: Callable) -> BuiltImages:
     """`street` (person, dog) of 24 + 7 frames; `farm` (dog, cat, person, no joints) of 13 + 4."""
-    farm = write_source(tmp_path_factory.mktemp("source") / "farm", COCO, 13, 4, seed=1)
+    farm = made_once("farm", lambda folder: write_source(folder, COCO, 13, 4, seed=1))
     sets = {
         "street": (coco_source, _image_splits(coco_source, 2, COCO, ("person", "dog"))),
         "farm": (farm, _image_splits(farm, 3, NO_JOINTS, ("dog", "cat", "person"))),
     }
-    data_dir = tmp_path_factory.mktemp("images")
-    folders: dict[str, list[Path]] = {"records": [], "shards": []}
-    for name, (source, splits) in sets.items():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("jaxpose.data.build.read_source", lambda *_, splits=splits: splits)
-            for format, built in folders.items():
-                arguments = (source, data_dir, "images", CANVAS, format, name)
-                built.append(build("coco_keypoints", *arguments, progress=False))
-    street, farm_frames = (
+
+    def make(folder: Path) -> None:
+        for name, (source, splits) in sets.items():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("jaxpose.data.build.read_source", lambda *_, splits=splits: splits)
+                for format in ("records", "shards"):
+                    arguments = (source, folder, "images", CANVAS, format, name)
+                    build("coco_keypoints", *arguments, progress=False)
+
+    root = made_once("built_images", make)
+    records, shards = (
+        tuple(record_folder(root, name, "images", format) for name in sets)
+        for format in ("records", "shards")
+    )
+    frames = tuple(
         {frame.image_id: frame for part in splits.values() for frame in part.annotations.frames}
         for _, splits in sets.values()
     )
-    records, shards = (tuple(found) for found in folders.values())
-    return BuiltImages(records, shards, (street, farm_frames))
+    return BuiltImages(records, shards, frames)

@@ -8,6 +8,13 @@ from jaxpose.annotations.images import resolve_inside
 from jaxpose.inference.people import FrameResult
 from jaxpose.inference.result_names import ResultNames, UniqueNames, safe_name
 
+# Of st.text's own alphabet, Hypothesis takes seconds to work out what is encodable.
+CHARACTERS = (
+    (st.integers(0, 0x7F) | st.integers(0, 0x10FFFF))
+    .map(chr)
+    .filter(lambda one: not "\ud800" <= one <= "\udfff")
+)
+
 
 @pytest.mark.parametrize("name", ["a.jpg", "sub dir/ünïcode 图.jpg", "v1.2/.hidden", "x..y/a..jpg"])
 def test_harmless_names_stay_as_they_are(name):
@@ -37,7 +44,7 @@ def test_long_parts_are_cut_before_their_suffix():
     assert len(name.encode()) <= 200 and name.endswith("é.jpg")
 
 
-@given(st.text(max_size=40))
+@given(st.text(CHARACTERS, max_size=40))
 def test_no_name_leaves_the_folder(name):
     root = "/nowhere/out"
     assert resolve_inside(root, safe_name(name)).is_relative_to(root)

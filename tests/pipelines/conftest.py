@@ -3,6 +3,8 @@
 A test that takes `config` or `fresh_config` runs once for each task; `pose_only` keeps it to one.
 """
 
+import shutil
+
 import optax
 import pytest
 
@@ -39,12 +41,14 @@ def shrink(config, data):
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory):
-    """Folder with drawn records of both kinds, built once."""
-    folder = tmp_path_factory.mktemp("drawn")
-    for defaults in DEFAULTS.values():
-        prepare_records(shrink(defaults(), folder), folder)
-    return folder
+def data(made_once, tmp_path_factory):
+    """Folder with drawn records of both kinds, built once; a run takes their lock for a moment."""
+
+    def make(folder):
+        for defaults in DEFAULTS.values():
+            prepare_records(shrink(defaults(), folder), folder)
+
+    return shutil.copytree(made_once("drawn", make), tmp_path_factory.mktemp("data") / "drawn")
 
 
 @pytest.fixture(scope="session", params=DEFAULTS)
@@ -81,30 +85,37 @@ def write_untrained(task, path, seed):
     write_weight_file(
         path, Weights(7, state.params, state.batch_stats, False, {}, {}, ""), to_json(config)
     )
-    return str(path)
 
 
 @pytest.fixture(scope="session")
-def system_networks(tmp_path_factory):
+def system_networks(made_once):
     """Checkpoint files of untrained networks: `detector`, `pose`, and another of each."""
-    folder = tmp_path_factory.mktemp("networks")
-    return {
-        f"{other}{role}": write_untrained(task, folder / f"{other}{role}.npz", seed)
+    files = {
+        f"{other}{role}": (task, seed)
         for seed, other in enumerate(("", "other_"))
         for role, task in (("detector", "detection"), ("pose", "pose"))
     }
 
+    def make(folder):
+        for name, (task, seed) in files.items():
+            write_untrained(task, folder / f"{name}.npz", seed)
+
+    folder = made_once("system_networks", make)
+    return {name: str(folder / f"{name}.npz") for name in files}
+
 
 @pytest.fixture(scope="session")
-def drawn_videos(tmp_path_factory):
+def drawn_videos(made_once):
     """Folder with validation videos as `posetrack17` and `posetrack18`, two each."""
-    folder = tmp_path_factory.mktemp("videos")
-    write_dataset(
-        folder,
-        train_videos=0,
-        val_videos=4,
-        frames_per_video=4,
-        size=(192, 144),
-        val_formats=("posetrack18", "posetrack17"),
-    )
-    return folder
+
+    def make(folder):
+        write_dataset(
+            folder,
+            train_videos=0,
+            val_videos=4,
+            frames_per_video=4,
+            size=(192, 144),
+            val_formats=("posetrack18", "posetrack17"),
+        )
+
+    return made_once("videos", make)

@@ -1,13 +1,14 @@
 """The training step of every config, reduced, lowers for accelerators that are not there."""
 
+import functools
 import importlib.util
 from pathlib import Path
 
 import jax
 import pytest
 
-from jaxpose.config import set_skeleton
-from jaxpose.defaults import smoke
+from jaxpose.config import from_json, set_skeleton, to_json
+from jaxpose.defaults import DEFAULTS, smoke
 from jaxpose.skeletons import KNOWN
 from jaxpose.tasks import make_task
 from jaxpose.training.optimizer import make_optimizer
@@ -31,6 +32,24 @@ def reduced(config):
         set_skeleton(config, KNOWN["lsp"])
 
 
+@functools.cache
+def exported_step(config_text):
+    """The lowered step of a config; configs that differ in their data alone share it."""
+    config = from_json(config_text)
+    task, mesh = make_task(config), data_mesh()
+    optimizer, schedule, _ = make_optimizer(config.optimizer, 100)
+    state = init_state(task.model, task.input_shape, task.initial_value, optimizer, seed=0)
+    step = make_train_step(task, optimizer, schedule, mesh, ema_decay=config.ema_decay)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return lower_for_platforms(
+        step,
+        abstract(state, replicated(mesh)),
+        abstract_batch(task, config.batch_size, mesh),
+        jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=replicated(mesh)),
+        platforms=("tpu", "cuda"),
+    )
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_reduced_step_lowers_for_tpu_and_cuda(path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -38,17 +57,8 @@ def test_reduced_step_lowers_for_tpu_and_cuda(path):
     spec.loader.exec_module(module)
     config = smoke(module.get_config())
     reduced(config)
-    task, mesh = make_task(config), data_mesh()
-    optimizer, schedule, _ = make_optimizer(config.optimizer, 100)
-    state = init_state(task.model, task.input_shape, task.initial_value, optimizer, seed=0)
-    step = make_train_step(task, optimizer, schedule, mesh, ema_decay=config.ema_decay)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    exported = lower_for_platforms(
-        step,
-        abstract(state, replicated(mesh)),
-        abstract_batch(task, config.batch_size, mesh),
-        jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=replicated(mesh)),
-        platforms=("tpu", "cuda"),
-    )
+    defaults = DEFAULTS[config.task]()
+    config.data, config.eval = defaults.data, defaults.eval
+    exported = exported_step(to_json(config))
     assert exported.platforms == ("tpu", "cuda")
     assert len(exported.mlir_module_serialized) > 10_000

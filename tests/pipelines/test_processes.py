@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
@@ -19,15 +18,9 @@ train(from_json(open(sys.argv[1]).read()), sys.argv[2])
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def start(config_file, workdir, processes):
+def start(config_file, workdir, processes, port):
     command = [sys.executable, "-c", PROGRAM, str(config_file), str(workdir)]
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{port}"
     children = []
     for number in range(processes):
         environment = os.environ | {
@@ -43,7 +36,7 @@ def start(config_file, workdir, processes):
     return [json.loads(line) for line in lines]
 
 
-def test_two_processes_train_and_score_like_one(config, tmp_path):
+def test_two_processes_train_and_score_like_one(config, tmp_path, free_port):
     config.data.source = "shards"
     prepare_records(config, tmp_path)
     config.steps = 2
@@ -54,7 +47,7 @@ def test_two_processes_train_and_score_like_one(config, tmp_path):
         config.distributed = "auto" if processes > 1 else "off"
         file = tmp_path / f"config{processes}.json"
         file.write_text(to_json(config))
-        runs.append(start(file, tmp_path / f"run{processes}", processes))
+        runs.append(start(file, tmp_path / f"run{processes}", processes, free_port()))
     one, two = ([row for row in rows if "train/loss" in row] for rows in runs)
     assert one[0]["train/loss"] == pytest.approx(two[0]["train/loss"], abs=1e-6)
     counted = "eval/people" if config.task == "pose" else "eval/images"

@@ -91,6 +91,14 @@ def test_a_higher_overlap_threshold_leaves_those_between_out_of_both():
     assert between.sum() > 5 and not np.asarray(strict.candidates)[between].any()
 
 
+@jax.jit
+def measured(outputs, inputs):
+    """Loss, its parts, and its gradient by the outputs."""
+    return jax.value_and_grad(loss, has_aux=True)(
+        outputs, inputs, anchors=ANCHORS, options=MATCHING
+    )
+
+
 def outputs_for(count, classes=2, seed=0):
     rng = np.random.default_rng(seed)
     shape = (count, len(ANCHORS))
@@ -113,18 +121,18 @@ FUZZED = {
 }
 
 
-@pytest.fixture(scope="module")
-def fuzzing():
-    """Augmentation and loss, compiled once for few boxes and once for 200."""
+# It runs often enough that it pays to compile it better than conftest.py says.
+@partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
+def drawn(key, batch):
+    """The training view; compiled once for few boxes and once for 200."""
     options = detection_config().augment.to_dict()
-    view = {"options": options, "size": 300, "mean": (123.0, 117.0, 104.0), "channels": "rgb"}
-    measured = jax.value_and_grad(partial(loss, anchors=ANCHORS, options=MATCHING), has_aux=True)
-    return jax.jit(partial(augment, **view)), jax.jit(measured)
+    return augment(
+        key, batch, options=options, size=300, mean=(123.0, 117.0, 104.0), channels="rgb"
+    )
 
 
 @pytest.mark.parametrize("kind", FUZZED)
-def test_no_ground_truth_makes_loss_or_gradient_infinite(kind, fuzzing):
-    drawn, measured = fuzzing
+def test_no_ground_truth_makes_loss_or_gradient_infinite(kind):
     boxes = np.zeros((200 if kind == "200 boxes" else 4, 4), np.float32)
     boxes[: len(FUZZED[kind])] = np.reshape(FUZZED[kind], (-1, 4))
     labels = np.arange(len(boxes)) < len(FUZZED[kind])
@@ -140,7 +148,7 @@ def test_no_ground_truth_makes_loss_or_gradient_infinite(kind, fuzzing):
 def test_frames_without_people_and_padding_rows_cost_nothing():
     empty = {"boxes": jnp.zeros((2, 1, 4)), "labels": jnp.zeros((2, 1), int)}
     empty |= {"ignore": jnp.zeros((2, 0, 4)), "mask": jnp.ones(2)}
-    value, parts = loss(outputs_for(2), empty, anchors=ANCHORS, options=MATCHING)
+    (value, parts), _ = measured(outputs_for(2), empty)
     assert value == 0 and parts["positives"] == 0
 
 
@@ -160,9 +168,8 @@ class Oracle:
 def test_boxes_come_back_in_source_px_clipped_to_the_image():
     boxes = np.array([[0.25, 0.25, 0.5, 0.75], [0.8, 0.5, 1.1, 1.0]], np.float32)
     config = detection_config()
-    found = predict(
-        {},
-        frames(3),
+    prediction = partial(
+        predict,
         model=Oracle(boxes, np.array([1, 3])),
         anchors=ANCHORS,
         size=300,
@@ -171,6 +178,7 @@ def test_boxes_come_back_in_source_px_clipped_to_the_image():
         options=config.detect.to_dict(),
         kept=(1, 2, 3),
     )
+    found = jax.jit(prediction)({}, frames(3))
     assert found["boxes"].shape == (3, 200, 4)
     for row in range(3):
         kept = np.asarray(found["valid"][row])
@@ -195,11 +203,8 @@ def test_prediction_keeps_people_and_refuses_a_detector_without_them():
     config.classes = ("cat", "person", "dog")
     task = make_task(config)
     boxes = np.array([[0.25, 0.25, 0.5, 0.75], [0.6, 0.5, 0.9, 1.0]], np.float32)
-    found = task.predict_images.func(
-        {},
-        np.zeros((1, 40, 80, 3), np.uint8),
-        **task.predict_images.keywords | {"model": Oracle(boxes, np.array([1, 2]))},
-    )
+    prediction = partial(task.predict_images, model=Oracle(boxes, np.array([1, 2])))
+    found = jax.jit(prediction)({}, np.zeros((1, 40, 80, 3), np.uint8))
     assert found["valid"].sum() == 1 and found["classes"][0, 0] == 2
     np.testing.assert_allclose(found["boxes"][0, 0], [48, 20, 72, 40], atol=1e-3)
     config.classes = ("cat", "dog")

@@ -1,4 +1,9 @@
-"""The pose task: geometry of augmentation, decoding back to source pixels."""
+"""The pose task: geometry of augmentation, decoding back to source pixels.
+
+Functions are compiled whole, as in a step, and with traced options, so that tests share them.
+"""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +27,11 @@ CALM = {
     "color": 0.0,
 }
 COMMON = {"size": SIZE, "mean": (0.0, 0.0, 0.0), "flip_order": POSETRACK17.flip_order}
+
+
+@jax.jit
+def augment(key, batch, options):
+    return pose.augment(key, batch, options=options, **COMMON)
 
 
 def dotted_batch(rows=3, seed=0):
@@ -56,7 +66,7 @@ def centroid(image):
 def test_joints_follow_the_pixels(rotation, flip):
     options = CALM | {"rotation": rotation, "rotation_probability": 1.0, "flip_probability": flip}
     batch = dotted_batch()
-    inputs = pose.augment(jax.random.key(1), batch, options=options, **COMMON)
+    inputs = augment(jax.random.key(1), batch, options)
     assert inputs["image"].shape == (3, *SIZE, 3)
     first = int(POSETRACK17.flip_order[0]) if flip else 0  # the dot's joint changes sides
     for row in range(3):
@@ -66,7 +76,7 @@ def test_joints_follow_the_pixels(rotation, flip):
 
 def test_without_augmentation_the_crop_is_the_crop_matrix():
     batch = dotted_batch()
-    inputs = pose.augment(jax.random.key(0), batch, options=CALM, **COMMON)
+    inputs = augment(jax.random.key(0), batch, CALM)
     crop = affine.crop_matrix(batch["center"], batch["scale"], SIZE, np.zeros(3))
     expected = affine.transform_points(crop, batch["keypoints"][..., :2])
     np.testing.assert_allclose(inputs["points"], expected, atol=1e-4)
@@ -79,7 +89,7 @@ def test_flip_swaps_annotations_and_masks():
     batch["keypoints"][:, left, 2] = 0
     batch["joint_mask"][:, right] = 0
     options = CALM | {"flip_probability": 1.0}
-    inputs = pose.augment(jax.random.key(0), batch, options=options, **COMMON)
+    inputs = augment(jax.random.key(0), batch, options)
     assert not inputs["annotated"][:, right].any() and inputs["annotated"][:, left].all()
     assert not inputs["joint_mask"][:, left].any() and inputs["joint_mask"][:, right].all()
 
@@ -105,7 +115,7 @@ def test_random_crop_has_the_stated_distribution():
 def test_augmentation_is_a_function_of_the_key():
     options = pose_config().augment.to_dict()
     batch = dotted_batch()
-    runs = [pose.augment(jax.random.key(k), batch, options=options, **COMMON) for k in (5, 5, 6)]
+    runs = [augment(jax.random.key(k), batch, options) for k in (5, 5, 6)]
     np.testing.assert_array_equal(runs[0]["image"], runs[1]["image"])
     assert not np.array_equal(runs[0]["points"], runs[2]["points"])
 
@@ -126,15 +136,15 @@ def test_predicted_points_come_back_in_source_pixels(flip_test):
     batch = dotted_batch(rows=4, seed=2)
     # With the flip test, the mirrored pass fills the other side's joint; make the joint central.
     order = np.arange(JOINTS)
-    found = pose_prediction.predict(
-        {},
-        batch,
+    predict = partial(
+        pose_prediction.predict,
         model=Marks(),
         size=SIZE,
         mean=(0.0, 0.0, 0.0),
         flip_order=order,
         flip_test=flip_test,
     )
+    found = jax.jit(predict)({}, batch)
     np.testing.assert_allclose(
         found["points"][:, 0], batch["keypoints"][:, 0, :2], atol=200 / 96 * 2.5
     )
@@ -158,24 +168,19 @@ def test_alignment_of_imported_networks_shifts_joints_but_not_across_a_flip_test
 
 def test_flip_test_is_symmetric():
     batch = dotted_batch(rows=2, seed=4)
-    maps = pose_prediction.predict_heatmaps(
-        {},
-        pose_prediction.crop_images(
-            batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE
-        ),
-        model=Marks(),
-        flip_order=np.arange(JOINTS),
-        flip_test=True,
-    )
-    plain = pose_prediction.predict_heatmaps(
-        {},
-        pose_prediction.crop_images(
-            batch, affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0), SIZE
-        ),
-        model=Marks(),
-        flip_order=np.arange(JOINTS),
-        flip_test=False,
-    )
+
+    @jax.jit
+    def heatmaps(batch):
+        crop = affine.crop_matrix(np.full((2, 2), 120.0), 1.0, SIZE, 0.0)
+        images = pose_prediction.crop_images(batch, crop, SIZE)
+        return [
+            pose_prediction.predict_heatmaps(
+                {}, images, model=Marks(), flip_order=np.arange(JOINTS), flip_test=flip_test
+            )
+            for flip_test in (True, False)
+        ]
+
+    maps, plain = heatmaps(batch)
     # `Marks` treats both mirrorings alike, so averaging must change nothing.
     np.testing.assert_allclose(maps, plain, atol=1e-6)
 
@@ -183,15 +188,15 @@ def test_flip_test_is_symmetric():
 def test_predict_images_takes_the_whole_image_as_the_crop():
     image = np.zeros((1, 120, 80, 3), np.uint8)
     image[0, 58:63, 28:33] = 255
-    found = pose_prediction.predict_images(
-        {},
-        image,
+    predict = partial(
+        pose_prediction.predict_images,
         model=Marks(),
         size=(64, 64),
         mean=(0.0, 0.0, 0.0),
         flip_order=np.arange(JOINTS),
         flip_test=False,
     )
+    found = jax.jit(predict)({}, image)
     np.testing.assert_allclose(found["points"][0, 0], [30, 60], atol=4)
 
 
@@ -203,7 +208,7 @@ def test_prediction_sheet_shows_the_crop_and_both_skeletons():
     assert sheet.dtype == np.uint8 and sheet.shape[0] < 2 * 192 and sheet.shape[1] >= 192
     colours = {tuple(c) for c in sheet.reshape(-1, 3)[::3].tolist()}
     assert len(colours) > 20
-    inputs = pose.augment(jax.random.key(0), batch, options=CALM, **COMMON)
+    inputs = augment(jax.random.key(0), batch, CALM)
     shown = input_sheet(
         jax.tree.map(np.asarray, inputs), skeleton=POSETRACK17, mean=(0.0, 0.0, 0.0)
     )

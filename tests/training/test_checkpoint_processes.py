@@ -111,8 +111,8 @@ print("fine")
 """
 
 
-def test_two_processes_save_one_checkpoint_and_agree_on_the_step(tmp_path):
-    port = 20_000 + os.getpid() % 20_000
+def test_two_processes_save_one_checkpoint_and_agree_on_the_step(tmp_path, free_port):
+    port = free_port()
     children = [
         subprocess.Popen(
             [sys.executable, "-c", TWO_PROCESSES, str(rank), str(port), str(tmp_path)],

@@ -1,7 +1,6 @@
 """Two processes of one jax.distributed job against one process; see toy_task.py for the program."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -24,14 +23,8 @@ def start(out, devices, *arguments):
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return listener.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, free_port):
     """Results of process 0 and process 1 (two devices each), and of one process alone."""
     folder = tmp_path_factory.mktemp("processes")
     outs = [folder / f"{name}.npz" for name in ("first", "second", "alone")]
