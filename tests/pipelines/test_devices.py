@@ -29,7 +29,7 @@ def runs(request, tmp_path_factory):
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     command = [sys.executable, str(PROGRAM), request.param, str(out)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr[-3000:]
     with np.load(out) as file:
         return dict(file)
