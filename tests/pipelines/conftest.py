@@ -35,7 +35,7 @@ def shrink(config, data):
         config.input_size = (64, 64)
     else:
         config.model.width = 1 / 16
-        config.batch_size = config.eval.batch_size = 4
+        config.batch_size, config.eval.batch_size = 2, 4
         config.optimizer.warmup_steps = 0
     return config
 

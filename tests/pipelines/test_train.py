@@ -192,7 +192,7 @@ def test_a_finished_run_trains_no_further(run, config, capsys):
 
 def test_a_workdir_is_not_continued_as_another_run(run, config):
     folder, _ = run
-    config.batch_size = 2
+    config.batch_size //= 2
     with pytest.raises(UsageError, match="another batch_size; choose another --workdir"):
         train(config, str(folder))
 
