@@ -11,6 +11,8 @@ converted on first use (under the data folder, as `custom`); a bad record ends t
 `--config.data.custom.skip_bad=N` and `--config.data.custom.allow_missing=N` allow N of them and N
 missing images. Give these flags to later runs too.
 Trains from scratch with BatchNorm at half width unless you say otherwise.
+The learning rate is for batches of 32; smaller ones need a lower one, in proportion:
+`--config.batch_size=8 --config.optimizer.learning_rate=2.5e-4`.
 
 Variants: `:smoke` a minute on a CPU on drawn people, nothing to prepare.
 """

@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["PoseEstimator", "Restored", "restore"]
+__all__ = ["PoseEstimator", "Restored", "restore", "zoo"]
 
 if TYPE_CHECKING:
+    from jaxpose import zoo
     from jaxpose.inference.estimator import PoseEstimator
     from jaxpose.inference.restore import Restored, restore
 
@@ -21,4 +22,6 @@ def __getattr__(name: str) -> Any:
     # Lazy, so that importing jaxpose loads neither jax nor any other heavy library.
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name == "zoo":
+        return import_module("jaxpose.zoo")
     raise AttributeError(f"module 'jaxpose' has no attribute {name!r}")

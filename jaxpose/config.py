@@ -70,6 +70,22 @@ def to_json(config: ConfigDict) -> str:
     return config.to_json(indent=2, sort_keys=True)
 
 
+def without_paths(text: str) -> str:
+    """A config's JSON without the folders of the machine it is of, to hand on.
+
+    `data_dir` becomes '' (the default); of other files and folders the last part stays, which tells
+    what they were.
+    """
+    values = json.loads(text)
+    values["data_dir"] = ""
+    holders = [values.get("data", {}).get("custom", {}), values.get("model", {}), values]
+    named = ("train_json", "train_images", "validation_json", "validation_images")
+    for holder in holders:
+        for name in {*named, "base_weights", "init_from"} & set(holder):
+            holder[name] = Path(holder[name]).name
+    return json.dumps(values)
+
+
 def from_json(text: str) -> ConfigDict:
     """Config from JSON, over today's defaults so that older checkpoints stay readable."""
     values = json.loads(text)

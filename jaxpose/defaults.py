@@ -34,7 +34,14 @@ def pose_config() -> ConfigDict:
             "flip_probability": 0.5,
             "color": 0.4,
         },
-        "heatmap": {"sigma": 1.0, "zero_map_for_missing": False},
+        "heatmap": {
+            "sigma": 1.0,
+            "zero_map_for_missing": False,
+            # Network-input px of heat-map px 0, for targets and decoding. 1.5 is centre on centre;
+            # pose-hg-train, pytorch-pose and princeton's port cut targets to whole px: 2.
+            "first_pixel": 1.5,
+            "quarter_at_borders": False,  # as princeton's port decodes
+        },
         "batch_size": 24,
     }
     config = ConfigDict(_common() | own)
@@ -50,6 +57,11 @@ def detection_config() -> ConfigDict:
     10,000, 12,000 and 14,000, end at 15,000), otherwise Caffe's ssd_pascal.py but for two things:
     the warm-up is ours (person-only COCO is known to diverge without one), and biases learn at the
     rate of kernels (Caffe: twice) while only kernels decay (Caffe: the scale of L2Norm too).
+
+    The learning rate of SGD belongs to the batch size: lower both in proportion. L2Norm gives every
+    location of the first source map length 20, so steps of its heads are large, and a small batch
+    has few matched boxes to average their noise over: with batches of 2 and 1e-3 the loss of small
+    people rises once the warm-up has passed 5e-4 (BatchNorm over two images has no part in it).
     """
     own = {
         "task": "detection",
@@ -61,6 +73,9 @@ def detection_config() -> ConfigDict:
         # What is subtracted from 0..255, red green blue; and the order the weights expect.
         "mean": (123.0, 117.0, 104.0),
         "channels": "rgb",
+        # Frames reduced more than twice: from a pyramid of 2x2 means. False: plain bilinear samples
+        # at test time, as the detectors of torchvision and ssd.pytorch were trained on.
+        "antialias": True,
         "model": {
             "width": 1.0,
             "batch_norm": False,
@@ -84,8 +99,10 @@ def detection_config() -> ConfigDict:
             "iou_threshold": 0.45,
             "pre_nms_top_k": 400,
             "max_outputs": 200,
+            "clip": False,  # cut boxes to the image before NMS, as torchvision; after it anyway
+            "max_log_scale": 20.0,  # a side over its default box's, at most e to this
         },
-        "batch_size": 32,
+        "batch_size": 32,  # the learning rate is for this one, see above
         "steps": 15_000,
     }
     config = ConfigDict(_common() | own)
@@ -153,7 +170,7 @@ def _common() -> dict[str, Any]:
         "checkpoint": {"every_epochs": 1.0, "every_steps": 0, "max_to_keep": 3},
         "log_every": 50,
         "compare_baselines": False,
-        "init_from": "",  # a workdir, a folder of its checkpoints, or a file of export_weights.py
+        "init_from": "",  # a checkpoint: whatever `jaxpose.restore` takes
         "init_skip": (),
         "distributed": "off",
         "watchdog_seconds": 0,

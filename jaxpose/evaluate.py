@@ -25,8 +25,13 @@ _OF_BOTH = {
     "batch_size": flags.DEFINE_integer(
         "batch_size", None, "Persons or frames a batch; as the run, of the system 8 or 4, without."
     ),
+    "output_dir": flags.DEFINE_string(
+        "output_dir",
+        None,
+        "Folder of all that is written; that of the run or pose network without.",
+    ),
 }
-_WORKDIR = flags.DEFINE_string("workdir", None, "One network: the training run's folder.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "One network: its training run's folder, or file.")
 _OF_NETWORK = {
     "step": flags.DEFINE_integer("step", None, "Step to score; the best one, else the newest."),
     "data_dir": flags.DEFINE_string("data_dir", None, "Folder of built records; as the run."),
@@ -50,9 +55,6 @@ _OF_SYSTEM = {
     "detector": flags.DEFINE_string("detector", None, "Checkpoint of the person detector."),
     "boxes": flags.DEFINE_enum(
         "boxes", None, ["detector", "ground_truth"], "Where poses are looked for; detector without."
-    ),
-    "output_dir": flags.DEFINE_string(
-        "output_dir", None, "Folder of all that is written; in the pose network's without."
     ),
     "detections": flags.DEFINE_string(
         "detections", None, "File of the detector's boxes; detections.json of the output folder."

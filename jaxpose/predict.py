@@ -1,14 +1,16 @@
-"""People in pictures and videos: `python -m jaxpose.predict INPUT... --detector=DIR --pose=DIR`.
+"""People in pictures and videos: `python -m jaxpose.predict INPUT...`.
 
-INPUT is a picture (JPEG, PNG), a video, a folder of them, or a pattern such as 'photos/*.jpg'.
+INPUT is a picture (JPEG, PNG), a video, a folder of them, or a pattern such as 'photos/*.jpg'. A
+checkpoint is a training run's folder, a file, a name of `jaxpose.zoo.list()`, or a URL (hf://,
+https://, gs://).
 """
 
 from absl import flags
 
 from jaxpose.errors import run_main
 
-_DETECTOR = flags.DEFINE_string("detector", None, "Checkpoint of the person detector.")
-_POSE = flags.DEFINE_string("pose", None, "Checkpoint of the pose network.")
+_DETECTOR = flags.DEFINE_string("detector", None, "Its checkpoint; a small one without.")
+_POSE = flags.DEFINE_string("pose", None, "Its network's checkpoint; a small one without.")
 _BOXES = flags.DEFINE_string("boxes", None, "JSON of person boxes, instead of a detector.")
 _WEBCAM = flags.DEFINE_integer("webcam", None, "Number of a camera, instead of inputs.")
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "predictions", "Folder of all that is written.")

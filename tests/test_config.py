@@ -13,6 +13,7 @@ from jaxpose.config import (
     set_skeleton,
     skeleton_of,
     to_json,
+    without_paths,
 )
 from jaxpose.defaults import DEFAULTS, pose_config, smoke
 from jaxpose.errors import UsageError
@@ -112,3 +113,23 @@ def test_wrong_command_lines_exit_with_2_and_one_line(flags, expected):
     assert expected in done.stderr and "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1 and "\\n" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize("task", DEFAULTS)
+def test_a_config_that_is_handed_on_names_no_folder(task):
+    config = DEFAULTS[task]()
+    config.data_dir, config.init_from = "/home/me/data", "/home/me/runs/first"
+    config.data.custom.update(train_json="/home/me/my/train.json", train_images="/home/me/images")
+    if task == "detection":
+        config.model.base_weights = "/home/me/vgg16.pth"
+    config.seed = 7
+    text = without_paths(to_json(config))
+    assert "/" not in text
+    handed = from_json(text)
+    assert (handed.data_dir, handed.init_from, handed.seed) == ("", "first", 7)
+    assert (handed.data.custom.train_json, handed.data.custom.train_images) == (
+        "train.json",
+        "images",
+    )
+    assert handed.data.custom.name == "custom" and handed.data.custom.validation_json == ""
+    assert task == "pose" or handed.model.base_weights == "vgg16.pth"

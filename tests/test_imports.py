@@ -16,11 +16,12 @@ RANKS = {
     "models": 2, "evaluation": 2,
     "tasks": 3,
     "training": 4, "data": 4,
-    "inference": 5,
-    "pipelines": 6,
-    "train": 7, "evaluate": 7, "predict": 7, "benchmark": 7,
+    "zoo": 5,
+    "inference": 6,
+    "pipelines": 7,
+    "train": 8, "evaluate": 8, "predict": 8, "benchmark": 8,
 }  # fmt: skip
-VERBS = {name for name, rank in RANKS.items() if rank == 7}
+VERBS = {name for name, rank in RANKS.items() if rank == 8}
 
 
 def _modules():

@@ -33,6 +33,9 @@ NAMES = {
     "jaxpose.evaluation.posetrack:evaluate": "ground_truth_dir predictions_dir",
     "jaxpose:restore": "path step",
     "jaxpose:PoseEstimator.restore": "detector pose",
+    "jaxpose.zoo:list": "",
+    "jaxpose.zoo:path": "name",
+    "jaxpose.zoo:Model": "name task joints classes input_size parameters bytes sha256 scores",
     "jaxpose.inference.people:Person": "box_xyxy score keypoints keypoint_scores joint_names",
 }
 

@@ -1,12 +1,14 @@
 """Put a trained network into one file: python tools/export_weights.py runs/quickstart pose.npz.
 
 `jaxpose.restore("pose.npz")` takes it like a workdir. `--half` stores parameters in half precision.
+Paths of this machine do not go into the file: of base weights and the like only the last part.
 """
 
 from pathlib import Path
 
 from absl import flags
 
+from jaxpose.config import without_paths
 from jaxpose.errors import UsageError, run_main
 from jaxpose.inference.restore import config_text
 from jaxpose.training.weight_file import write_weight_file
@@ -22,7 +24,7 @@ def main(argv: list[str]) -> None:
         raise UsageError("usage: export_weights.py WORKDIR FILE.npz [--step=N] [--half]")
     workdir, file = argv[1:]
     weights = load_weights(workdir, step=_STEP.value)
-    write_weight_file(file, weights, config_text(workdir), half=_HALF.value)
+    write_weight_file(file, weights, without_paths(config_text(workdir)), half=_HALF.value)
     count = sum(value.size for value in weights.params.values())
     size = Path(file).stat().st_size / 1e6
     print(f"{file}: {count:,} parameters of step {weights.step}, {size:.1f} MB")

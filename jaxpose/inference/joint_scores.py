@@ -1,4 +1,4 @@
-"""What the score of a joint is, and duplicate poses (NumPy, one frame at a time)."""
+"""What the score of a joint is, and duplicate poses; the scores in NumPy or jax."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def peak(peaks: np.ndarray, box_scores: np.ndarray) -> np.ndarray:
 
 def box(peaks: np.ndarray, box_scores: np.ndarray) -> np.ndarray:
     """The score of its box [N] for every joint; [N, K]."""
-    return np.broadcast_to(box_scores[:, None], peaks.shape).copy()
+    return box_scores[:, None].repeat(peaks.shape[1], 1)
 
 
 # PoseTrack's AP ranks joints over all frames, so how boxes and peaks are weighed changes it.

@@ -23,6 +23,7 @@ from jaxpose.training.saved_steps import first_line
 from jaxpose.training.state import abstract_variables, nested
 from jaxpose.training.weight_file import read_weight_file
 from jaxpose.training.weights import Weights, load_weights
+from jaxpose.zoo.finding import find
 
 
 class Restored(NamedTuple):
@@ -52,14 +53,15 @@ def restore(path: str | Path, step: int | None = None) -> Restored:
     """Restore a run's network: the best step by its metric, else the newest intact one.
 
     Args:
-      path: workdir, its `checkpoints` folder, one step's folder, or a single file of
-        tools/export_weights.py.
+      path: workdir, its `checkpoints` folder, one step's folder, a single file of
+        tools/export_weights.py, a name of `jaxpose.zoo.list()`, or a URL, see `zoo.finding.find`.
       step: a certain step instead.
 
     Raises:
-      CheckpointError: nothing intact there, or weights of another architecture.
+      CheckpointError: nothing intact there, or weights of another architecture. UsageError: a URL
+        of an unknown kind.
     """
-    weights, text, where = _read(epath.Path(path), step)
+    weights, text, where = _read(find(path), step)
     config = _parsed(text, where)
     task = make_task(config)
     variables = _checked_variables(task, weights)

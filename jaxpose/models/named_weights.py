@@ -16,6 +16,9 @@ from flax.traverse_util import flatten_dict
 
 from jaxpose.errors import CheckpointError
 
+# What PyTorch's DataParallel and training scripts put before all names of a state dict.
+_WRAPPERS = ("module.", "model.")
+
 Path = tuple[str, ...]  # collection, modules, tensor: ('params', 'vgg', 'conv1_1', 'kernel')
 
 # Our name of a tensor -> PyTorch's.
@@ -28,6 +31,33 @@ TENSORS = {
 }
 
 _SHOWN = 5  # names of one kind of mismatch that a message spells out
+
+
+class MismatchError(CheckpointError):
+    """Weights that do not fit a network; the message names a few of them.
+
+    Attributes:
+      mismatches: kind ('missing', 'unexpected', 'of wrong shape', 'not of finite numbers') -> all
+        names of that kind, with both shapes where these differ.
+    """
+
+    def __init__(self, message: str, mismatches: Mapping[str, list[str]]) -> None:
+        super().__init__(message)
+        self.mismatches = {kind: names for kind, names in mismatches.items() if names}
+
+
+def without_wrappers(weights: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The weights without 'module.' (DataParallel) and 'model.' where all names begin so."""
+    for prefix in _WRAPPERS * 2:
+        weights = without_prefix(weights, prefix)
+    return weights
+
+
+def without_prefix(weights: Mapping[str, Any], prefix: str) -> Mapping[str, Any]:
+    """The weights without a prefix that all names have, else as they are."""
+    if not all(name.startswith(prefix) for name in weights):
+        return weights
+    return {name.removeprefix(prefix): array for name, array in weights.items()}
 
 
 def variable_shapes(model: nn.Module, side: int) -> dict[Path, tuple[int, ...]]:
@@ -54,8 +84,7 @@ def fit(
       mismatch: what does not fit what, the beginning of an error message.
 
     Raises:
-      CheckpointError: names missing or unexpected, shapes or values wrong; all of them in one
-        message.
+      MismatchError: names missing or unexpected, shapes or values wrong; it has all of them.
     """
     expected = set(names.values())
     problems: dict[str, list[str]] = {
@@ -71,7 +100,7 @@ def fit(
         if name in weights:
             fitted[path] = _convert(name, weights[name], shapes[path], problems)
     if any(problems.values()):
-        raise CheckpointError(_message(mismatch, problems))
+        raise MismatchError(_message(mismatch, problems), problems)
     return fitted
 
 

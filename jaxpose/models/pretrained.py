@@ -13,7 +13,13 @@ from flax.traverse_util import unflatten_dict
 
 from jaxpose.errors import UsageError
 from jaxpose.models.hourglass import StackedHourglass
-from jaxpose.models.named_weights import TENSORS, described, fit, variable_shapes
+from jaxpose.models.named_weights import (
+    TENSORS,
+    described,
+    fit,
+    variable_shapes,
+    without_wrappers,
+)
 from jaxpose.models.pretrained_ssd import ssd_variables
 from jaxpose.models.ssd import SSD
 
@@ -127,7 +133,8 @@ def load_named_weights(
     Args:
       model: the network; its sizes and stem must be those of the weights.
       weights: name -> array in PyTorch layout, names as in the source's state dict
-        ('conv1.weight', 'pre.0.conv.weight', 'vgg.0.weight').
+        ('conv1.weight', 'pre.0.conv.weight', 'vgg.0.weight'); 'module.' and 'model.' before all
+        of them are dropped.
       source: for a hourglass 'pose_hg_train', 'pytorch_pose' or 'princeton'; for an SSD see above.
 
     Returns:
@@ -136,9 +143,9 @@ def load_named_weights(
 
     Raises:
       UsageError: unknown source.
-      CheckpointError: names missing or unexpected, shapes or values wrong; all of them in one
-        message.
+      MismatchError: names missing or unexpected, shapes or values wrong; it has all of them.
     """
+    weights = without_wrappers(weights)
     if isinstance(model, SSD):
         return ssd_variables(model, weights, source)
     if source not in SOURCES:

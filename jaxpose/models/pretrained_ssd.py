@@ -9,7 +9,15 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from jaxpose.errors import CheckpointError, UsageError
-from jaxpose.models.named_weights import TENSORS, Path, described, fit, variable_shapes
+from jaxpose.models.named_weights import (
+    TENSORS,
+    Path,
+    described,
+    fit,
+    variable_shapes,
+    without_prefix,
+    without_wrappers,
+)
 from jaxpose.models.ssd import SSD, initial_value
 
 # Position of each convolution in the `features` of torchvision's vgg16, which ssd.pytorch shares.
@@ -24,7 +32,7 @@ _LEVELS = range(7)
 _EXTRAS = [(number, index) for number in range(6, 11) for index in (1, 2)]
 
 # Our layer -> its name in a detector.
-_DETECTORS: Mapping[str, Mapping[str, str]] = {
+DETECTORS: Mapping[str, Mapping[str, str]] = {
     # amdegroot/ssd.pytorch, ssd.py
     "ssd_pytorch": {
         **{layer: f"vgg.{place}" for layer, place in _VGG.items()},
@@ -61,7 +69,11 @@ _BASES: Mapping[str, Mapping[str, str]] = {
 }
 # torchvision trains IMAGENET1K_V1 on RGB 0..1 divided by these.
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+CAFFE_MEAN = (123.0, 117.0, 104.0)  # RGB 0..255
 _CLASSIFIER = tuple(f"classifier.{n}.{t}" for t in ("bias", "weight") for n in (0, 3))
+# Beside the weights of a base that this project wrote: what its images lose, blue green red 0..255.
+MEAN = "mean"
 _SEED = 0  # of the layers that weights of the base alone lack
 
 
@@ -70,8 +82,8 @@ def ssd_variables(model: SSD, weights: Mapping[str, np.ndarray], source: str) ->
     if source in _BASES:
         params = _with_new_layers(model, vgg_base_weights(model, weights, source, pixels=False))
         return {"params": unflatten_dict(params, sep="/")}
-    if source not in _DETECTORS:
-        known = ", ".join([*_DETECTORS, *_BASES])
+    if source not in DETECTORS:
+        known = ", ".join([*DETECTORS, *_BASES])
         raise UsageError(f"load_named_weights: unknown source {source!r}; use one of: {known}")
     if source == "torchvision_ssd" and model.image_size != 300:
         # Its SSD512 has the same shapes but other strides and paddings, so nothing would notice.
@@ -79,9 +91,9 @@ def ssd_variables(model: SSD, weights: Mapping[str, np.ndarray], source: str) ->
             f"load_named_weights: torchvision_ssd is an SSD300, not an SSD{model.image_size}; "
             "build SSD(300, ...)"
         )
-    weights = _without_prefix(weights, "module.")
+    weights = without_wrappers(weights)
     shapes = variable_shapes(model, model.image_size)
-    names = {path: _source_name(path, _DETECTORS[source]) for path in shapes}
+    names = {path: _source_name(path, DETECTORS[source]) for path in shapes}
     return unflatten_dict(fit(names, shapes, weights, "", _mismatch(model, source)))
 
 
@@ -92,7 +104,7 @@ def vgg_base_weights(
 
     fc6 and fc7 of 'torchvision_vgg16' are decimated from its classifier as in the SSD paper (3.1):
     every fourth output, and of the 7x7 positions every third. Without a classifier, or with one of
-    NaNs (IMAGENET1K_FEATURES), they are left out.
+    NaNs (IMAGENET1K_FEATURES), they are left out; so are those that 'vgg16_reducedfc' lacks both.
 
     Args:
       model: the SSD: width 1 without BatchNorm, or nothing fits.
@@ -108,19 +120,18 @@ def vgg_base_weights(
 
     Raises:
       UsageError: unknown source.
-      CheckpointError: names missing or unexpected, shapes or values wrong; all of them in one
-        message.
+      MismatchError: names missing or unexpected, shapes or values wrong; it has all of them.
     """
     if source not in _BASES:
         known = ", ".join(_BASES)
         raise UsageError(f"vgg_base_weights: unknown source {source!r}; use one of: {known}")
     weights = _plain(weights)
-    layers, ignored, normalised = dict(_BASES[source]), "", False
+    layers, ignored, normalised = dict(_BASES[source]), MEAN, False
     if source == "torchvision_vgg16":
         normalised = not _is_nan(weights)
         weights, ignored = _decimated(weights), r"classifier\.6\.(weight|bias)"
-        if not set(_CLASSIFIER) & weights.keys():
-            del layers["fc6"], layers["fc7"]
+    if not any(f"{layers[fc]}.{t}" in weights for fc in ("fc6", "fc7") for t in ("weight", "bias")):
+        del layers["fc6"], layers["fc7"]
     shapes = variable_shapes(model, model.image_size)
     names = {
         path: _source_name(path, layers)
@@ -135,6 +146,32 @@ def vgg_base_weights(
     return base
 
 
+def base_mean(weights: Mapping[str, np.ndarray], source: str) -> tuple[float, ...]:
+    """What images 0..255 lose, red green blue, before `vgg_base_weights` of a source see them."""
+    if source == "torchvision_vgg16" and not _is_nan(_plain(weights)):
+        return tuple(255 * mean for mean in _IMAGENET_MEAN)
+    return CAFFE_MEAN
+
+
+def as_reducedfc(base: Mapping[str, np.ndarray], channels: str) -> dict[str, np.ndarray]:
+    """What `vgg_base_weights` returned, under the names and in the layout of 'vgg16_reducedfc'.
+
+    Args:
+      base: path -> array, adapted to pixels.
+      channels: 'rgb' or 'bgr', the order that its conv1_1 takes; the result takes BGR.
+    """
+    named = {}
+    for path, array in base.items():
+        _, layer, tensor = path.split("/")
+        if layer == "conv1_1" and tensor == "kernel" and channels == "rgb":
+            array = array[:, :, ::-1]
+        name = f"{_BASES['vgg16_reducedfc'][layer]}.{TENSORS[tensor]}"
+        named[name] = np.ascontiguousarray(
+            array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+        )
+    return named
+
+
 def vgg_source(names: Iterable[str]) -> str:
     """Which source the weights of a base are of, by their names.
 
@@ -146,7 +183,7 @@ def vgg_source(names: Iterable[str]) -> str:
         if f"{layers['conv1_1']}.weight" in found:
             return source
     what = f"{len(found)} names ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
-    for source, layers in _DETECTORS.items():
+    for source, layers in DETECTORS.items():
         if f"{layers['conv1_1']}.weight" in found:
             what = f"a whole detector of {source}"
     raise CheckpointError(
@@ -174,14 +211,8 @@ def _source_name(path: Path, layers: Mapping[str, str]) -> str:
     return f"{layers[layer]}.{TENSORS[tensor]}"
 
 
-def _without_prefix(weights: Mapping[str, Any], prefix: str) -> Mapping[str, Any]:
-    if not all(name.startswith(prefix) for name in weights):
-        return weights
-    return {name.removeprefix(prefix): array for name, array in weights.items()}
-
-
 def _plain(weights: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _without_prefix(_without_prefix(weights, "module."), "vgg.")
+    return without_prefix(without_wrappers(weights), "vgg.")
 
 
 def _is_nan(weights: Mapping[str, np.ndarray]) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 
 from jaxpose.errors import CheckpointError, UsageError
 
-# Unpacked size beyond which an .npz is refused: VGG16, the largest in use, has half a GiB.
-_LARGEST_NPZ = 4 * 2**30
+# Unpacked size beyond which a file is refused: VGG16, the largest in use, has half a GiB.
+_LARGEST = 4 * 2**30
 # Names under which training scripts put the state dict beside their optimizer.
 _STATE_DICTS = ("state_dict", "model", "model_state_dict")
 _INSTALL = "install it with: pip install 'jaxpose[import]'"
@@ -21,8 +21,8 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
     """Arrays of a weight file by name, in the file's own layout and dtypes.
 
     Args:
-      path: .safetensors; .npz; .pth or .pt, a state dict saved by PyTorch (alone or under
-        'state_dict' or 'model').
+      path: .safetensors; .npz; .pth, .pt or .pth.tar, a state dict saved by PyTorch (alone or
+        under 'state_dict' or 'model').
 
     Raises:
       UsageError: another suffix, or the package that reads the file is not installed.
@@ -34,17 +34,19 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
         ".npz": _read_npz,
         ".pth": _read_torch,
         ".pt": _read_torch,
+        ".pth.tar": _read_torch,
     }
-    if path.suffix not in readers:
+    suffix = ".pth.tar" if path.name.endswith(".pth.tar") else path.suffix
+    if suffix not in readers:
         raise UsageError(f"{path}: weights are read from {', '.join(readers)}; convert the file")
     if not path.is_file():
         raise CheckpointError(f"{path}: no such weight file; check the path")
     try:
-        weights = readers[path.suffix](path)
+        weights = readers[suffix](path)
     except (CheckpointError, UsageError):
         raise
     except Exception as error:  # the three libraries raise a dozen types between them
-        reason = re.split(r"\. |\n", str(error))[0]  # PyTorch goes on for a page
+        reason = _reason(str(error))
         kind = type(error).__name__
         raise CheckpointError(
             f"{path}: cannot be read as weights ({kind}: {reason}); fetch or convert it again"
@@ -52,6 +54,12 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
     if not weights:
         raise CheckpointError(f"{path}: holds no arrays; fetch or convert it again")
     return weights
+
+
+def _reason(message: str) -> str:
+    """The part of an error's text that says why; PyTorch goes on for a page."""
+    refused = re.search(r"Unsupported (global: GLOBAL \S+|operand \S+|class \S+)", message)
+    return f"it would run code: {refused[1]}" if refused else re.split(r"\. |\n", message)[0]
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -63,14 +71,21 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > _LARGEST_NPZ:
-        raise CheckpointError(
-            f"{path}: unpacks to {unpacked} bytes, {_LARGEST_NPZ} are allowed; give only weights"
-        )
+    _check_unpacked(path)
     with np.load(path, allow_pickle=False) as file:
         return dict(file)
+
+
+def _check_unpacked(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        _check_size(path, sum(member.file_size for member in archive.infolist()))
+
+
+def _check_size(path: Path, unpacked: int) -> None:
+    if unpacked > _LARGEST:
+        raise CheckpointError(
+            f"{path}: unpacks to {unpacked} bytes, {_LARGEST} are allowed; give only weights"
+        )
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -83,20 +98,28 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         raise UsageError(
             f"{path}: PyTorch {torch.__version__} is unsafe here; install 2.6 or newer"
         )
+    if zipfile.is_zipfile(path):  # files of PyTorch before 1.6 are none
+        _check_unpacked(path)
     loaded = torch.load(path, map_location="cpu", weights_only=True)
     for name in _STATE_DICTS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(name), Mapping):
             loaded = loaded[name]
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, not a state dict")
-    return {str(name): _from_torch(path, name, tensor) for name, tensor in loaded.items()}
+    tensors = {str(name): _checked(path, name, tensor) for name, tensor in loaded.items()}
+    # A tensor may repeat one stored number a billion times; converted, it would need the memory.
+    _check_size(path, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
+    return {name: _from_torch(tensor) for name, tensor in tensors.items()}
 
 
-def _from_torch(path: Path, name: Any, tensor: Any) -> np.ndarray:
+def _checked(path: Path, name: Any, tensor: Any) -> Any:
     if not hasattr(tensor, "numpy"):
         raise CheckpointError(
             f"{path}: {name!r} is a {type(tensor).__name__}, not a tensor; save only the state dict"
         )
-    tensor = tensor.detach()
+    return tensor.detach()
+
+
+def _from_torch(tensor: Any) -> np.ndarray:
     # NumPy has no bfloat16.
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()

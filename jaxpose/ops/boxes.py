@@ -14,7 +14,7 @@ CENTER_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 # Sides below this encode as this: log and division stay finite. 5e-6 px of a 512 px input.
 _MIN_SIDE = 1e-8
 # Factor e^20 on a side: no box of an image, but finite. An untrained network can ask for more.
-_MAX_LOG_SCALE = 20.0
+MAX_LOG_SCALE = 20.0
 
 
 def area(boxes_xyxy: ArrayLike) -> jax.Array:
@@ -119,19 +119,23 @@ def encode_offsets(boxes_xyxy: ArrayLike, default_boxes_cxcywh: ArrayLike) -> ja
     return jnp.concatenate([center, jnp.log(side / default_side) / SIZE_VARIANCE], -1)
 
 
-def decode_offsets(offsets: ArrayLike, default_boxes_cxcywh: ArrayLike) -> jax.Array:
+def decode_offsets(
+    offsets: ArrayLike, default_boxes_cxcywh: ArrayLike, max_log_scale: float = MAX_LOG_SCALE
+) -> jax.Array:
     """The inverse of `encode_offsets`: boxes [..., 4] xyxy, not clipped to the image.
 
     Args:
       offsets: [..., 4], the network's localisation outputs.
       default_boxes_cxcywh: [..., 4], fractions of the network input.
+      max_log_scale: bound of the logarithm of a side over that of its default box; torchvision's
+        BoxCoder takes log(1000 / 16).
 
     Returns:
       [..., 4] xyxy; a side grows by at most e^20 (an offset of 100), which keeps it finite.
     """
     offsets, defaults = _floats(offsets, default_boxes_cxcywh)
     center = defaults[..., :2] + offsets[..., :2] * CENTER_VARIANCE * defaults[..., 2:]
-    log_scale = jnp.minimum(offsets[..., 2:] * SIZE_VARIANCE, _MAX_LOG_SCALE)
+    log_scale = jnp.minimum(offsets[..., 2:] * SIZE_VARIANCE, max_log_scale)
     side = defaults[..., 2:] * jnp.exp(log_scale)
     return to_xyxy(jnp.concatenate([center, side], -1))
 

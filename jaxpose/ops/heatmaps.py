@@ -1,6 +1,6 @@
 """Heat maps of joints: drawing, reading, flipping, and their alignment with the network input."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,9 @@ def render_heatmaps(
     return rows[:, :, None] * columns[:, None]
 
 
-def decode_heatmaps(maps: jax.Array, quarter_offset: bool = True) -> tuple[jax.Array, jax.Array]:
+def decode_heatmaps(
+    maps: jax.Array, quarter_offset: bool = True, at_borders: bool = False
+) -> tuple[jax.Array, jax.Array]:
     """Joint positions as pose-hg-train reads them: the argmax, a quarter towards its neighbour.
 
     The quarter goes towards the higher of the two neighbours, in x and in y, and only where the
@@ -49,6 +51,8 @@ def decode_heatmaps(maps: jax.Array, quarter_offset: bool = True) -> tuple[jax.A
     Args:
       maps: [B, h, w, K].
       quarter_offset: False returns the whole pixel.
+      at_borders: apply it there too, where the argmax stands for the neighbour that is missing, as
+        princeton-vl/pytorch_stacked_hourglass does (utils/group.py).
 
     Returns:
       points_xy [B, K, 2] heat-map px, (-1, -1) for a map without a positive value (or with NaN);
@@ -61,11 +65,14 @@ def decode_heatmaps(maps: jax.Array, quarter_offset: bool = True) -> tuple[jax.A
     x, y = best % width, best // width
     points = jnp.stack([x, y], -1).astype(jnp.promote_types(maps.dtype, jnp.float32))
     if quarter_offset:
-        interior = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
-        slope_x = _value(flat, best + 1) - _value(flat, best - 1)
-        slope_y = _value(flat, best + width) - _value(flat, best - width)
+        left, right = jnp.maximum(x - 1, 0), jnp.minimum(x + 1, width - 1)
+        above, below = jnp.maximum(y - 1, 0), jnp.minimum(y + 1, height - 1)
+        slope_x = _value(flat, y * width + right) - _value(flat, y * width + left)
+        slope_y = _value(flat, below * width + x) - _value(flat, above * width + x)
         offset = 0.25 * jnp.sign(jnp.stack([slope_x, slope_y], -1))
-        points = jnp.where(interior[..., None], points + offset.astype(points.dtype), points)
+        interior = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
+        moved = (interior | at_borders)[..., None]
+        points = jnp.where(moved, points + offset.astype(points.dtype), points)
     return jnp.where((scores > 0)[..., None], points, -1), scores
 
 
@@ -79,18 +86,33 @@ def flip_heatmaps(maps: jax.Array, flip_order: ArrayLike) -> jax.Array:
     return jnp.take(maps[:, :, ::-1], jnp.asarray(flip_order), axis=-1)
 
 
-def heatmap_to_input(points: ArrayLike, stride: float) -> jax.Array:
+def heatmap_to_input(
+    points: ArrayLike, stride: float, first_pixel: ArrayLike | None = None
+) -> jax.Array:
     """Heat-map px -> network-input px: (p + 0.5) * stride - 0.5.
 
     The one alignment rule between the two, for targets, decoding and the flip test: pixel p of a
     map covers `stride` input pixels, centre on centre, so mirroring either mirrors the other.
+
+    Args:
+      points: [..., 2] or any shape.
+      stride: input px per heat-map px.
+      first_pixel: input px at which pixel 0 of the map stands, of a network that learnt another
+        rule; (stride - 1) / 2 without. Scalar or [2].
     """
-    return (jnp.asarray(points) + 0.5) * stride - 0.5
+    return (jnp.asarray(points) + 0.5) * stride - 0.5 + _shift(stride, first_pixel)
 
 
-def input_to_heatmap(points: ArrayLike, stride: float) -> jax.Array:
+def input_to_heatmap(
+    points: ArrayLike, stride: float, first_pixel: ArrayLike | None = None
+) -> jax.Array:
     """Network-input px -> heat-map px: the inverse of `heatmap_to_input`."""
-    return (jnp.asarray(points) + 0.5) / stride - 0.5
+    return (jnp.asarray(points) + (0.5 - _shift(stride, first_pixel))) / stride - 0.5
+
+
+def _shift(stride: float, first_pixel: ArrayLike | None) -> Any:
+    """Input px by which a network's rule differs from centre on centre."""
+    return 0.0 if first_pixel is None else first_pixel - (stride - 1) / 2
 
 
 def _profile(position: jax.Array, length: int, sigma: float, rounding: Rounding) -> jax.Array:

@@ -44,7 +44,7 @@ def warp(
     level = _choose_level(matrices, max_level)
     x, y = _sample_positions(matrices, level, size, _float_type(images, matrices))
     samples = _sample(images, x, y, level, max_level, fill, rows)
-    return samples.reshape(len(matrices), *size, -1)
+    return samples.reshape(matrices.shape[0], *size, -1)
 
 
 def tap_coverage(
@@ -178,7 +178,7 @@ def _sample_positions(
         linear[:, :, 0, None, None] * columns
         + linear[:, :, 1, None, None] * rows
         + shift[:, :, None, None]
-    ).reshape(len(matrices), 2, -1)
+    ).reshape(matrices.shape[0], 2, -1)
     return grid[:, 0], grid[:, 1]
 
 

@@ -10,7 +10,7 @@ import jax
 from ml_collections import ConfigDict
 
 import jaxpose
-from jaxpose.errors import CheckpointError, DataError, UsageError
+from jaxpose.errors import DataError, UsageError
 from jaxpose.inference.restore import Restored, restore
 from jaxpose.pipelines import detection_report, pose_report
 from jaxpose.pipelines.config_checks import check_config
@@ -22,6 +22,7 @@ from jaxpose.tasks import make_task
 from jaxpose.training.sharding import data_mesh, local_rows, put_batch, replicate
 from jaxpose.training.step import make_predict_step
 from jaxpose.training.workdir import write_atomic
+from jaxpose.zoo.finding import find, is_path
 
 SCORES = "scores.json"
 PROTOCOLS = {"pose": pose_report.protocol, "detection": detection_report.protocol}
@@ -38,14 +39,18 @@ def evaluate(
     source: str | None = None,
     flip_test: bool | None = None,
     batch_size: int | None = None,
+    output_dir: str | None = None,
     **of_detectors: Any,
 ) -> dict[str, Any]:
     """Score a run's checkpoint; None takes what the run's config says.
 
+    `workdir` may be any checkpoint that `jaxpose.restore` takes; `output_dir` is needed for one
+    that is no training run's folder, since results go nowhere else then.
     `flip_test` is of pose networks, `of_detectors` are fields of `config.eval` of detectors
     (score_thresholds of the sweep, rule, iou_threshold, plus_one, inclusive and difficult of VOC
-    AP). Prints a table and writes `scores.json` and `pictures/evaluation.png` into the workdir; for
-    another data set or split than the run's own, into `eval_<data set>_<split>` in it.
+    AP). Prints a table and writes `scores.json` and `pictures/evaluation.png` into `output_dir`,
+    else the workdir; for another data set or split than the run's own, into
+    `eval_<data set>_<split>` in the workdir.
 
     Returns:
       what scores.json holds: flat metrics and a `protocol` block.
@@ -54,8 +59,8 @@ def evaluate(
       CheckpointError: no intact checkpoint. DataError: no such records or split. UsageError: an
         option of the other task, or a detector without any class of the data set.
     """
-    if not Path(workdir).is_dir():
-        raise CheckpointError(f"{workdir}: no such folder; --workdir is a training run's folder")
+    if not output_dir and not (is_path(workdir) and find(workdir).is_dir()):
+        raise UsageError(f"--output_dir is needed beside {workdir}, which is no run's folder")
     restored = restore(workdir, step)
     config = restored.config.copy_and_resolve_references().unlock()
     _set_data(config, dataset, split, source)
@@ -66,7 +71,8 @@ def evaluate(
     made = _provenance(restored, records)
     made |= {"run": run_name(workdir), "checkpoint_choice": choice(restored.config, step)}
     report = metrics | {"protocol": PROTOCOLS[config.task](records) | made}
-    folder = _folder(Path(workdir), restored.config, config)
+    folder = Path(output_dir) if output_dir else _folder(Path(workdir), restored.config, config)
+    folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / SCORES, json.dumps(report, indent=2))
     if sheet is not None:
         (folder / "pictures").mkdir(exist_ok=True)
@@ -82,9 +88,7 @@ def _folder(workdir: Path, own: ConfigDict, scored: ConfigDict) -> Path:
     data_set, split = scored.data.eval, scored.data.eval_split
     if (data_set, split) == (own.data.eval, own.data.eval_split):
         return workdir
-    folder = workdir / f"eval_{data_set}_{split}"
-    folder.mkdir(exist_ok=True)
-    return folder
+    return workdir / f"eval_{data_set}_{split}"
 
 
 def _set_data(

@@ -33,6 +33,7 @@ from jaxpose.pipelines.system_submission import (
     write_predictions,
 )
 from jaxpose.training.workdir import write_atomic
+from jaxpose.zoo.finding import is_path
 
 SCORES, PAGE, PROTOCOL = "scores.json", "report.html", "protocol.json"
 DETECTIONS, PREDICTIONS = "detections.json", "predictions"
@@ -62,7 +63,8 @@ def evaluate_system(
       dataset: `posetrack17` or `posetrack18`; whichever the files are of without it.
       split: `train`, `validation` or `test`.
       boxes: `detector` or `ground_truth`.
-      output_dir: by default `eval_<data set>_<split>_<boxes>` in the pose network's folder.
+      output_dir: by default `eval_<data set>_<split>_<boxes>` in the pose network's folder;
+        needed for a pose network of the package or of a URL.
       detections: file of the detector's boxes, where several output folders share it.
       options: fields of `inference.options.Options`.
 
@@ -123,10 +125,9 @@ def _check(dataset: str | None, split: str, boxes: str, detector: str | None) ->
 
 
 def _default_folder(pose: str, data: Split, boxes: str) -> str:
-    folder = str(run_folder(pose))
-    if "://" in folder:
-        raise UsageError(f"--output_dir is needed beside a pose network in {folder}")
-    return str(Path(folder) / f"eval_{data.dataset}_{data.name}_{boxes}")
+    if not is_path(pose):
+        raise UsageError(f"--output_dir is needed beside the pose network {pose}")
+    return str(Path(run_folder(pose)) / f"eval_{data.dataset}_{data.name}_{boxes}")
 
 
 def _made(folder: str) -> Path:

@@ -25,6 +25,7 @@ from jaxpose.inference.people import FrameResult
 from jaxpose.inference.sources import find_sources
 from jaxpose.pipelines.predict_output import Output
 from jaxpose.pipelines.predict_report import Tally, video_lines
+from jaxpose.zoo.shipped import DEFAULTS
 
 REPORT = "predict.json"
 # Frames that wait for the thread that draws and writes.
@@ -50,7 +51,8 @@ def predict(
 
     Args:
       inputs: files, folders and patterns, see `sources.find_sources`; none with `webcam`.
-      detector, pose: checkpoints, see `jaxpose.restore`.
+      detector, pose: checkpoints, see `jaxpose.restore`; the small ones that come with jaxpose
+        without them.
       boxes: file of person boxes, see `detection_boxes.read_boxes`, instead of a detector.
       webcam: number of a camera, read until Ctrl-C.
       formats: names of `formats.FORMATS`.
@@ -67,12 +69,15 @@ def predict(
       SomeInputsFailedError: after everything was written, where an input could not be read.
     """
     chosen = checked(Options(**options))
-    _check(inputs, detector, pose, boxes, webcam)
+    _check(inputs, detector, boxes, webcam)
     check_formats(formats)
     folder = _made(Path(output_dir))
     own = None if boxes is None else OwnBoxes(boxes)
     source = Inputs(find_sources(inputs)) if webcam is None else Camera(webcam)
-    estimator = PoseEstimator.restore(detector, pose, **chosen._asdict())
+    networks = _networks(detector, pose, boxes)
+    estimator = PoseEstimator.restore(
+        networks.get("detector", False), networks["pose"], **chosen._asdict()
+    )
     output = Output(
         folder, formats, estimator.skeleton.joints, chosen.keypoint_threshold,
         save_images=save_images, save_video=save_video, boxes=draw_boxes, labels=draw_labels,
@@ -83,8 +88,8 @@ def predict(
         count = source.known_frames()
         _write(estimator.stream(frames, count, output.draws, clock, live), output, source, tally)
     tally.seconds |= clock.seconds | {"draw": output.draw_seconds}
-    checkpoints = {"options": chosen._asdict(), "checkpoints": estimator.digests}
-    document = tally.document(source.videos, jaxpose=jaxpose.__version__, **checkpoints)
+    used = {"options": chosen._asdict(), "networks": networks, "checkpoints": estimator.digests}
+    document = tally.document(source.videos, jaxpose=jaxpose.__version__, **used)
     write_json(folder / REPORT, document)
     _tell([*output.notes(), *(own.notes() if own else ())], tally, source, output)
     print(f"written to {folder}")
@@ -140,7 +145,6 @@ class OwnBoxes:
 def _check(
     inputs: Sequence[str],
     detector: str | None,
-    pose: str | None,
     boxes: str | None,
     webcam: int | None,
 ) -> None:
@@ -148,12 +152,22 @@ def _check(
         raise UsageError("no input: name pictures, videos, folders or patterns, or --webcam=0")
     if inputs and webcam is not None:
         raise UsageError("--webcam and other inputs exclude one another")
-    if pose is None:
-        raise UsageError("--pose=PATH of a pose network's checkpoint is missing")
-    if detector is None and boxes is None:
-        raise UsageError("--detector=PATH of a checkpoint is missing; or give --boxes=FILE")
     if detector is not None and boxes is not None:
         raise UsageError("--detector and --boxes exclude one another")
+
+
+def _networks(detector: str | None, pose: str | None, boxes: str | None) -> dict[str, str]:
+    """The networks that are used, by role; says so on the console."""
+    networks = {} if boxes else {"detector": detector or DEFAULTS["detection"]}
+    networks["pose"] = pose or DEFAULTS["pose"]
+    found = f"boxes: {boxes}" if boxes else f"detector: {networks['detector']}"
+    print(f"{found}, pose network: {networks['pose']}")
+    if set(networks.values()) & set(DEFAULTS.values()):
+        print(
+            "note: the networks that come with jaxpose are small and trained on few photographs; "
+            "--detector and --pose take others"
+        )
+    return networks
 
 
 def _made(folder: Path) -> Path:

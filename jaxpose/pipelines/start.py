@@ -1,7 +1,7 @@
 """Where a run starts, in this order: resume, `init_from`, scratch.
 
-`init_from` names a workdir, its `checkpoints` folder, one step's folder, or a single file of
-tools/export_weights.py.
+`init_from` names a workdir, its `checkpoints` folder, one step's folder, a single file of
+tools/export_weights.py, a name of `jaxpose.zoo.list()`, or a URL.
 """
 
 import shutil
@@ -10,7 +10,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
-from etils import epath
 from ml_collections import ConfigDict
 
 from jaxpose.errors import CheckpointError
@@ -20,6 +19,7 @@ from jaxpose.training.leaves import unflatten_like
 from jaxpose.training.state import TrainState, init_state
 from jaxpose.training.weight_file import read_weight_file
 from jaxpose.training.weights import load_weights, merge_weights
+from jaxpose.zoo.finding import find
 
 
 def starting_state(
@@ -62,7 +62,7 @@ def _zeros(path: str, shape: tuple[int, ...], generator: np.random.Generator) ->
 
 
 def _fine_tuned(config: ConfigDict, state: TrainState) -> TrainState:
-    file = epath.Path(config.init_from)
+    file = find(config.init_from)
     weights = read_weight_file(file).weights if file.is_file() else load_weights(file)
     # Parameters and statistics differ in their paths, so one skip list serves both at once.
     merged, report = merge_weights(

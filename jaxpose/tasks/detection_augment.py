@@ -95,19 +95,22 @@ def augment(
 
 
 def prepare(
-    batch: Batch, size: int, mean: tuple[float, ...], channels: str
+    batch: Batch, size: int, mean: tuple[float, ...], channels: str, antialias: bool = True
 ) -> tuple[jax.Array, jax.Array]:
     """The whole photographs stretched to S x S, for evaluation and prediction.
 
     Args:
-      batch: image [B, H, W, 3] and valid [B, 4], as for `augment`; so are the other arguments.
+      batch: image [B, H, W, 3] and valid [B, 4], as for `augment`; so are the arguments below it.
+      antialias: reduce by more than 2 from a pyramid; else sample bilinearly whatever the
+        reduction, as torchvision and ssd.pytorch do.
 
     Returns:
       image float [B, S, S, 3], and the matrix [B, 2, 3] network input px -> canvas px.
     """
-    window = jnp.tile(jnp.asarray(WHOLE, batch["valid"].dtype), (len(batch["valid"]), 1))
-    colors, coverage = show(batch, window, size, 1.0)
-    matrix = affine.stretch_matrix(_on_canvas(batch["valid"], window), (size, size))
+    valid = batch["valid"]
+    window = jnp.tile(jnp.asarray(WHOLE, valid.dtype), (valid.shape[0], 1))
+    colors, coverage = show(batch, window, size, 1.0, antialias)
+    matrix = affine.stretch_matrix(_on_canvas(valid, window), (size, size))
     return _network_input(colors, coverage, mean, channels), matrix
 
 
@@ -151,7 +154,7 @@ def draw_window(key: jax.Array, truth: Truth, options: Mapping[str, Any]) -> jax
 
 
 def show(
-    batch: Batch, window: jax.Array, size: int, zoom_out: float
+    batch: Batch, window: jax.Array, size: int, zoom_out: float, antialias: bool = True
 ) -> tuple[jax.Array, jax.Array]:
     """Sample the windows from the canvases.
 
@@ -160,6 +163,7 @@ def show(
       window: [B, 4] fractions of the photograph.
       size: side S of the result.
       zoom_out: bound of the window's sides; decides how deep a pyramid antialiasing takes.
+      antialias: see `prepare`.
 
     Returns:
       colours float [B, S, S, 3] in 0..255 of the photograph alone (no blend with the black around
@@ -167,7 +171,7 @@ def show(
     """
     canvas, out = batch["image"].shape[1:3], (size, size)
     widest = (math.ceil(canvas[0] * zoom_out), math.ceil(canvas[1] * zoom_out))
-    level = images.default_max_level(widest, out)
+    level = images.default_max_level(widest, out) if antialias else 0
     matrix = affine.stretch_matrix(_on_canvas(batch["valid"], window), out)
     taps = images.tap_coverage(batch["valid"], matrix, canvas, out, level)[..., None]
     colors = images.warp(batch["image"], matrix, out, max_level=level)

@@ -44,7 +44,7 @@ def person_steps(config: ConfigDict, **detect_options: float) -> PersonSteps:
       UsageError: the network has no class `person`.
     """
     options = network_options(config)
-    view = {name: options.pop(name) for name in ("size", "mean", "channels")}
+    view = {name: options.pop(name) for name in ("size", "mean", "channels", "antialias")}
     options["options"] = options["options"] | detect_options
 
     def show(batch: Batch) -> jax.Array:
@@ -65,6 +65,7 @@ def network_options(config: ConfigDict) -> dict[str, Any]:
         "size": size,
         "mean": tuple(config.mean),
         "channels": config.channels,
+        "antialias": bool(config.antialias),
         "options": config.detect.to_dict(),
     }
 
@@ -91,6 +92,7 @@ def predict(
     size: int,
     mean: tuple[float, ...],
     channels: str,
+    antialias: bool = True,
     **network: Any,
 ) -> dict[str, jax.Array]:
     """Detections in every frame of a batch.
@@ -98,13 +100,13 @@ def predict(
     Args:
       batch: image uint8 [B, H, W, 3], valid [B, 4] and size [B, 2] (width, height) in source px.
       size: side S of the network input, px.
-      mean, channels: see `detection_augment.augment`.
+      mean, channels: see `detection_augment.augment`; antialias: see `prepare` there.
       network: model, anchors, options and kept of `predict_inputs`.
 
     Returns:
       see `predict_inputs`.
     """
-    inputs, _ = prepare(batch, size, mean, channels)
+    inputs, _ = prepare(batch, size, mean, channels, antialias)
     return predict_inputs(variables, inputs, batch["size"], **network)
 
 
@@ -129,7 +131,7 @@ def predict_inputs(
 
     Returns:
       boxes [B, N, 4] xyxy in source px, clipped to the image, scores [B, N] descending, classes
-      int32 [B, N] (1..) and valid bool [B, N]; N = options' max_outputs.
+      int32 [B, N] (1..) and valid bool [B, N]; N as `multibox.detect` says.
     """
     outputs: tuple[jax.Array, jax.Array] = model.apply(variables, inputs)  # type: ignore[assignment]
     logits = merge_others(outputs[0], kept)

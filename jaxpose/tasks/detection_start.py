@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxpose.models.pretrained_ssd import vgg_base_weights, vgg_source
+from jaxpose.models.pretrained_ssd import MEAN, vgg_base_weights, vgg_source
 from jaxpose.models.ssd import SSD, initial_value
 from jaxpose.models.weight_files import read_weights
 
@@ -56,7 +56,8 @@ def _base_weights(config: ConfigDict, model: SSD) -> dict[str, np.ndarray]:
     if order != config.channels:  # the same network for images of the other order
         base["vgg/conv1_1/kernel"] = base["vgg/conv1_1/kernel"][:, :, ::-1]
         turned = f", conv1_1 turned from {order} to {config.channels}"
-    _say(f"VGG16 base: {len(base)} tensors of {file} ({source}{turned})")
+    mean = f", of images minus {weights[MEAN][::-1].round(2).tolist()}" if MEAN in weights else ""
+    _say(f"VGG16 base: {len(base)} tensors of {file} ({source}{turned}{mean})")
     return base
 
 

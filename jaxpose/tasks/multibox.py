@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxpose.ops.boxes import decode_offsets
+from jaxpose.ops.boxes import MAX_LOG_SCALE, decode_offsets
 from jaxpose.ops.nms import nms
 from jaxpose.ops.rows import on_own_rows
 
@@ -69,6 +69,7 @@ def detect(
     pre_nms_top_k: int = 400,
     max_outputs: int = 200,
     clip: bool = False,
+    max_log_scale: float = MAX_LOG_SCALE,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Detections of a batch as Caffe makes them: per class NMS, then the best over all classes.
 
@@ -83,12 +84,14 @@ def detect(
       pre_nms_top_k: so many of the best boxes of a class enter NMS; 200 for ssd.pytorch.
       max_outputs: detections per image over all classes.
       clip: cut boxes to the image before NMS, as torchvision does; Caffe does not.
+      max_log_scale: see `decode_offsets`.
 
     Returns:
-      boxes_xyxy [B, max_outputs, 4], scores [B, max_outputs] falling, classes int32
-      [B, max_outputs] in 1..C-1, valid bool [B, max_outputs]; zeros where there is no detection.
+      boxes_xyxy [B, N, 4], scores [B, N] falling, classes int32 [B, N] in 1..C-1, valid bool
+      [B, N]; zeros where there is no detection. N is `max_outputs`, or less where that is more
+      than NMS can let through, (C - 1) * `pre_nms_top_k`.
     """
-    boxes = decode_offsets(_wide(offsets), default_boxes)
+    boxes = decode_offsets(_wide(offsets), default_boxes, max_log_scale)
     if clip:
         boxes = jnp.clip(boxes, 0, 1)
     probabilities = jax.nn.softmax(_wide(class_logits))[..., 1:]
@@ -109,7 +112,7 @@ def _best_of_images(
 
     def kept_of_class(scores: jax.Array) -> tuple[jax.Array, jax.Array]:
         def of_image(boxes: jax.Array, scores: jax.Array) -> tuple[jax.Array, jax.Array]:
-            kept = nms(boxes, scores, iou_threshold, max_outputs, top_k=top_k)
+            kept = nms(boxes, scores, iou_threshold, min(max_outputs, top_k), top_k=top_k)
             return kept, jnp.where(kept >= 0, scores[kept], -jnp.inf)
 
         return jax.vmap(of_image)(boxes, scores)
@@ -118,14 +121,15 @@ def _best_of_images(
     # jax.export may leave the batch size open; then nothing is known but that 1 class will do.
     at_once = min(classes, max(1, _PAIRS_AT_ONCE // batch)) if isinstance(batch, int) else 1
     kept, scores = lax.map(kept_of_class, jnp.moveaxis(scores, -1, 0), batch_size=at_once)
-    return jax.vmap(_best, in_axes=(0, 1, 1))(boxes, kept, scores)
+    best = partial(_best, count=min(max_outputs, classes * kept.shape[-1]))
+    return jax.vmap(best, in_axes=(0, 1, 1))(boxes, kept, scores)
 
 
 def _best(
-    boxes: jax.Array, kept: jax.Array, scores: jax.Array
+    boxes: jax.Array, kept: jax.Array, scores: jax.Array, count: int
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Best detections of one image over its classes, from boxes [P, 4] and lists [C-1, M]."""
-    best, index = lax.top_k(scores.reshape(-1), scores.shape[1])
+    """The `count` best detections of an image, from boxes [P, 4] and lists [C-1, M] by class."""
+    best, index = lax.top_k(scores.reshape(-1), count)
     valid = best > -jnp.inf
     classes = (index // scores.shape[1] + 1).astype(jnp.int32)
     found = boxes[kept.reshape(-1)[index]]

@@ -46,6 +46,7 @@ def pose_task(config: ConfigDict) -> Task:
             loss,
             sigma=float(config.heatmap.sigma),
             zero_map_for_missing=bool(config.heatmap.zero_map_for_missing),
+            first_pixel=float(config.heatmap.first_pixel),
         ),
         predict=partial(predict, **test_time),
         predict_images=partial(predict_images, **test_time),
@@ -126,7 +127,12 @@ def augment(
 
 
 def loss(
-    outputs: jax.Array, batch: Batch, *, sigma: float, zero_map_for_missing: bool
+    outputs: jax.Array,
+    batch: Batch,
+    *,
+    sigma: float,
+    zero_map_for_missing: bool,
+    first_pixel: float | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Masked mean squared error of the heat maps, summed over stacks.
 
@@ -137,11 +143,12 @@ def loss(
     Args:
       outputs: heat maps [stacks, B, h, w, K].
       batch: result of `augment`.
+      first_pixel: see `heatmaps.heatmap_to_input`.
 
     Returns:
       scalar loss and its parts by stack.
     """
-    points = heatmaps.input_to_heatmap(batch["points"], STRIDE)
+    points = heatmaps.input_to_heatmap(batch["points"], STRIDE, first_pixel)
     annotated = batch["annotated"] & (batch["joint_mask"] > 0)
     size = (outputs.shape[2], outputs.shape[3])
     targets = heatmaps.render_heatmaps(points, annotated, size, sigma=sigma, rounding="nearest")

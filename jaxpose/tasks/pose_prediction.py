@@ -20,6 +20,21 @@ from jaxpose.tasks.task import Batch
 STRIDE = 4  # network input px per heat-map px
 
 
+class Decoding(NamedTuple):
+    """How heat maps are read.
+
+    Attributes:
+      first_pixel: see `heatmaps.heatmap_to_input`.
+      quarter_at_borders: see `heatmaps.decode_heatmaps`.
+    """
+
+    first_pixel: float = (STRIDE - 1) / 2
+    quarter_at_borders: bool = False
+
+
+CENTERED = Decoding()
+
+
 class PoseSteps(NamedTuple):
     """A pose network's two steps; `crop` is [P, 2, 3], source px -> crop px.
 
@@ -40,7 +55,7 @@ def pose_steps(config: ConfigDict, flip_test: bool) -> PoseSteps:
     """The steps of the pose network that a config describes."""
     options = network_options(config)
     size, mean = options["size"], options["mean"]
-    network = {name: options[name] for name in ("model", "flip_order")}
+    network = {name: options[name] for name in ("model", "flip_order", "decoding")}
     return PoseSteps(
         size=size,
         crop=partial(crops_of_boxes, size=size),
@@ -62,6 +77,7 @@ def network_options(config: ConfigDict) -> dict[str, Any]:
         "size": (int(config.input_size[0]), int(config.input_size[1])),
         "mean": tuple(config.mean),
         "flip_order": skeleton.flip_order,
+        "decoding": Decoding(config.heatmap.first_pixel, bool(config.heatmap.quarter_at_borders)),
     }
 
 
@@ -135,20 +151,31 @@ def predict_heatmaps(
 
 
 def predict_crops(
-    variables: Mapping[str, Any], inputs: jax.Array, crop: jax.Array, **network: Any
+    variables: Mapping[str, Any],
+    inputs: jax.Array,
+    crop: jax.Array,
+    *,
+    decoding: Decoding = CENTERED,
+    flip_test: bool,
+    **network: Any,
 ) -> dict[str, jax.Array]:
     """Joints of one person a crop.
 
     Args:
       inputs: float [P, h, w, 3] of `network_input`.
       crop: [P, 2, 3], source px -> crop px.
-      network: model, flip_order and flip_test of `predict_heatmaps`.
+      decoding: how the heat maps are read.
+      flip_test, network: flip_test, model and flip_order of `predict_heatmaps`.
 
     Returns:
       points float [P, K, 2] in source px; scores [P, K], the heat maps' peaks.
     """
-    points, scores = heatmaps.decode_heatmaps(predict_heatmaps(variables, inputs, **network))
-    in_crop = heatmaps.heatmap_to_input(points, STRIDE)
+    maps = predict_heatmaps(variables, inputs, flip_test=flip_test, **network)
+    points, scores = heatmaps.decode_heatmaps(maps, at_borders=decoding.quarter_at_borders)
+    # A mirrored picture errs to the other side: the mean over both mirrorings is centred.
+    across = CENTERED.first_pixel if flip_test else decoding.first_pixel
+    first_pixel = jnp.array([across, decoding.first_pixel], points.dtype)
+    in_crop = heatmaps.heatmap_to_input(points, STRIDE, first_pixel)
     return {"points": affine.transform_points(affine.invert(crop), in_crop), "scores": scores}
 
 
@@ -163,7 +190,7 @@ def predict(
     """Joints of every person of a batch, in the crop that its centre and scale say.
 
     Args:
-      network: model, flip_order and flip_test of `predict_heatmaps`.
+      network: model, flip_order, flip_test and decoding of `predict_crops`.
 
     Returns:
       points float [B, K, 2] in source px; scores [B, K], the heat maps' peaks.

@@ -57,8 +57,7 @@ def write_weight_file(path: str | Path, weights: Weights, config: str, half: boo
     Raises:
       CheckpointError: it cannot be written, or a parameter is beyond float16.
     """
-    target = Path(path)
-    params = {name: _stored(name, value, half) for name, value in weights.params.items()}
+    params = {name: stored(name, value, half) for name, value in weights.params.items()}
     arrays = {_PARAMS + name: value for name, value in params.items()}
     arrays |= {_STATISTICS + name: np.asarray(v) for name, v in weights.batch_stats.items()}
     document = {
@@ -69,9 +68,18 @@ def write_weight_file(path: str | Path, weights: Weights, config: str, half: boo
         "config": json.loads(config),
     }
     document["sha256"] = _digest(document, arrays)
-    buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(document).encode(), np.uint8)
-    np.savez(buffer, document=text, **arrays)  # type: ignore[arg-type]
+    write_arrays(path, {"document": text} | arrays)
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an npz, whole or not at all; an existing file is replaced.
+
+    Raises:
+      CheckpointError: it cannot be written.
+    """
+    target, buffer = Path(path), io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(buffer.getvalue())
@@ -133,7 +141,12 @@ def _check_sizes(content: bytes) -> None:
         raise ValueError("it unpacks to more bytes than it has")
 
 
-def _stored(name: str, value: Any, half: bool) -> np.ndarray:
+def stored(name: str, value: Any, half: bool) -> np.ndarray:
+    """A parameter as it is written: float16 with `half`.
+
+    Raises:
+      CheckpointError: values beyond float16.
+    """
     array = np.asarray(value)
     if not half or not np.issubdtype(array.dtype, np.floating):
         return array

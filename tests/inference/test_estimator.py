@@ -113,7 +113,7 @@ def estimator(networks):
 def by_flip_test(networks):
     return {
         flip_test: PoseEstimator.restore(
-            pose=networks["pose"], pose_batch_size=8, flip_test=flip_test
+            False, networks["pose"], pose_batch_size=8, flip_test=flip_test
         )
         for flip_test in (True, False)
     }

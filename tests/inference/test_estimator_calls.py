@@ -105,7 +105,7 @@ def test_options_change_what_they_name(networks, picture):
     scores = [0.5, 0.9, 0.6]
 
     both = {
-        flip_test: jaxpose.PoseEstimator.restore(pose=networks["pose"], flip_test=flip_test)
+        flip_test: jaxpose.PoseEstimator.restore(False, networks["pose"], flip_test=flip_test)
         for flip_test in (True, False)
     }
 
@@ -138,7 +138,7 @@ def test_options_change_what_they_name(networks, picture):
 )
 def test_options_out_of_range_are_refused(networks, options, fault):
     with pytest.raises(UsageError, match=fault):
-        jaxpose.PoseEstimator.restore(pose=networks["pose"], **options)
+        jaxpose.PoseEstimator.restore(False, networks["pose"], **options)
 
 
 def test_all_numbers_of_pictures_but_one_share_their_batch_sizes():
@@ -151,14 +151,12 @@ def test_all_numbers_of_pictures_but_one_share_their_batch_sizes():
 
 def test_wrong_networks_and_images_are_refused(networks, estimator, tmp_path):
     pose, detector = networks["pose"], networks["detection"]
-    with pytest.raises(UsageError, match="no pose network"):
-        jaxpose.PoseEstimator.restore(detector=detector)
     with pytest.raises(UsageError, match="the detector's checkpoint holds a network for pose"):
         jaxpose.PoseEstimator.restore(pose, pose)
     with pytest.raises(UsageError, match="the pose network's checkpoint .* for detection"):
         jaxpose.PoseEstimator.restore(detector, detector)
     with pytest.raises(TypeError, match="threshold; options: det_threshold"):
-        jaxpose.PoseEstimator.restore(pose=pose, threshold=0.3)
+        jaxpose.PoseEstimator.restore(False, pose, threshold=0.3)
     cats = restore(detector).config.copy_and_resolve_references().unlock()
     cats.classes = ("cat",)
     file = tmp_path / "cats.npz"
@@ -168,6 +166,6 @@ def test_wrong_networks_and_images_are_refused(networks, estimator, tmp_path):
     for wrong in (np.zeros((9, 9)), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3))):
         with pytest.raises(ValueError, match="RGB uint8"):
             estimator(wrong)
-    alone = jaxpose.PoseEstimator.restore(pose=pose)
+    alone = jaxpose.PoseEstimator.restore(detector=False, pose=pose)
     with pytest.raises(UsageError, match="no detector and no boxes"):
         alone(np.zeros((9, 9, 3), np.uint8))

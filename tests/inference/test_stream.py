@@ -56,7 +56,7 @@ def test_warm_pictures_compile_nothing(networks, picture):
 
 @pytest.fixture(scope="module")
 def pose_alone(networks):
-    return PoseEstimator.restore(pose=networks["pose"], batch_size=2, pose_batch_size=8)
+    return PoseEstimator.restore(False, networks["pose"], batch_size=2, pose_batch_size=8)
 
 
 class Alive:
@@ -141,7 +141,7 @@ def test_a_rare_size_does_not_hold_up_the_others(pose_alone):
 
 def test_pictures_beyond_the_largest_canvas_are_reduced(networks, picture, monkeypatch):
     """And it is said; boxes and joints are still in px of the picture, and the crops the same."""
-    estimator = PoseEstimator.restore(pose=networks["pose"])
+    estimator = PoseEstimator.restore(False, networks["pose"])
     image, boxes = picture(900, 620), np.float32([[100, 50, 700, 600], [300, 200, 800, 620]])
     monkeypatch.setattr("jaxpose.inference.flow.canvas_side", lambda *size: 640)
     frame = Frame("large", image, boxes=person_boxes(boxes))

@@ -97,6 +97,17 @@ def test_unused_skip_convolutions_and_batch_counters_are_tolerated_only(small):
         load_named_weights(model, weights, "princeton")
 
 
+@pytest.mark.parametrize("prefix", ["module.", "model.module.", "model."])
+def test_names_of_wrapped_networks(small, prefix):
+    model, weights = small
+    plain = load_named_weights(model, weights, "princeton")
+    wrapped = {prefix + name: array for name, array in weights.items()}
+    found = load_named_weights(model, wrapped, "princeton")
+    assert jax.tree.all(jax.tree.map(np.array_equal, found, plain))
+    with pytest.raises(CheckpointError, match="missing .* unexpected"):  # one name without it
+        load_named_weights(model, wrapped | {"pre.0.conv.bias": np.zeros(2)}, "princeton")
+
+
 def test_all_mismatches_are_reported_in_one_line(small):
     model, weights = small
     del weights["features.0.1.bn.running_mean"]
@@ -128,6 +139,7 @@ def test_long_lists_are_cut_and_counted(small):
         load_named_weights(model, {}, "pytorch_pose")
     used = len(weights) - 18
     assert f"{used} missing" in str(error.value) and f"and {used - 5} more" in str(error.value)
+    assert len(error.value.mismatches["missing"]) == used and len(error.value.mismatches) == 1
     assert len(str(error.value)) < 600
 
 

@@ -96,7 +96,7 @@ def test_pickled_objects_in_an_npz_are_not_loaded(tmp_path):
 
 
 def test_bombs_are_refused_unopened(tmp_path, monkeypatch):
-    monkeypatch.setattr(weight_files, "_LARGEST_NPZ", 10**6)
+    monkeypatch.setattr(weight_files, "_LARGEST", 10**6)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("was opened"))
     with zipfile.ZipFile(tmp_path / "w.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.npy", bytes(2 * 10**6))
@@ -137,6 +137,12 @@ class Tensor:
 
     def detach(self):
         return self
+
+    def numel(self):
+        return self.array.size
+
+    def element_size(self):
+        return self.array.itemsize
 
     def is_floating_point(self):
         return self.array.dtype.kind == "f"
@@ -192,6 +198,27 @@ def test_other_contents_of_pytorch_files(tmp_path, torch, loaded, message):
     with pytest.raises(CheckpointError, match=f"w.pt: .*{message}") as error:
         read_weights(write(tmp_path, "w.pt", b"x"))
     assert "\n" not in str(error.value)
+
+
+def test_bombs_for_pytorch_are_refused(tmp_path, torch, monkeypatch):
+    monkeypatch.setattr(weight_files, "_LARGEST", 10**6)
+    with zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("w/data/0", bytes(2 * 10**6))
+    with pytest.raises(CheckpointError, match="w.pth: unpacks to 2000000 bytes, 1000000 are"):
+        read_weights(tmp_path / "w.pth")
+    assert torch.calls == []
+    # One stored number that stands for a billion.
+    torch.loaded = {"a": Tensor(np.broadcast_to(np.float16(1), (10**5, 10**4)))}
+    with pytest.raises(CheckpointError, match="w.pt: unpacks to 2000000000 bytes"):
+        read_weights(write(tmp_path, "w.pt", b"x"))
+
+
+def test_refused_code_is_named(tmp_path, torch):
+    torch.loaded = RuntimeError(
+        "Weights only load failed. Do this. \nUnsupported global: GLOBAL posix.system was not an"
+    )
+    with pytest.raises(CheckpointError, match=r"it would run code: global: GLOBAL posix.system\)"):
+        read_weights(write(tmp_path, "model_best.pth.tar", b"x"))
 
 
 @pytest.mark.parametrize("version", ["2.5.1", "1.13.0+cu117"])

@@ -166,3 +166,11 @@ def test_extremes_stay_finite():
     assert np.isfinite(encode_offsets(boxes, defaults)).all()
     offsets = jnp.array([[1e30] * 4, [-1e30] * 4])[:, None]
     assert np.isfinite(decode_offsets(offsets, defaults)).all()
+
+
+def test_growth_of_decoded_sides_is_bounded_as_asked():
+    defaults = np.array([[0.5, 0.5, 0.01, 0.02]], np.float32)
+    offsets = np.array([[0, 0, 100, 5]], np.float32)
+    found = np.asarray(ops_boxes.decode_offsets(offsets, defaults, np.log(1000 / 16)))[0]
+    sides = (found[2] - found[0], found[3] - found[1])
+    np.testing.assert_allclose(sides, (0.01 * 62.5, 0.02 * np.e), rtol=1e-6)

@@ -15,7 +15,9 @@ from jaxpose.skeletons import MPII
 render_heatmaps = jax.jit(
     ops_heatmaps.render_heatmaps, static_argnames=("size", "sigma", "rounding")
 )
-decode_heatmaps = jax.jit(ops_heatmaps.decode_heatmaps, static_argnames="quarter_offset")
+decode_heatmaps = jax.jit(
+    ops_heatmaps.decode_heatmaps, static_argnames=("quarter_offset", "at_borders")
+)
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "h_heatmaps.npz"
 
@@ -151,6 +153,17 @@ def test_no_quarter_offset_at_any_border():
     np.testing.assert_array_equal(np.abs(points[4:] - pixels[4:]), np.full((2, 2), 0.25))
 
 
+def test_quarter_offset_at_borders_points_outwards_or_along():
+    """As princeton's port decodes: at a border the peak stands for its missing neighbour."""
+    maps = np.zeros((1, 4, 5, 3), np.float32)
+    maps[0, 1, 0, 0], maps[0, 2, 0, 0] = 1, 0.5  # left border, the map rises downwards
+    maps[0, 3, 4, 1] = 1  # lower right corner
+    maps[0, 1, 2, 2], maps[0, 1, 3, 2], maps[0, 0, 2, 2] = 1, 0.5, 0.5  # inside
+    points = np.asarray(decode_heatmaps(maps, at_borders=True)[0][0])
+    np.testing.assert_array_equal(points, [[-0.25, 1.25], [4.25, 3.25], [2.25, 0.75]])
+    np.testing.assert_array_equal(decode_heatmaps(maps)[0][0], [[0, 1], [4, 3], [2.25, 0.75]])
+
+
 def test_a_map_without_a_positive_value_decodes_to_minus_one():
     maps = np.zeros((1, 4, 4, 3), np.float32)
     maps[..., 1] = -2
@@ -212,6 +225,17 @@ def test_alignment_rule_by_hand_and_back():
     points = np.random.default_rng(6).uniform(-5, 70, (50, 2)).astype(np.float32)
     back = input_to_heatmap(heatmap_to_input(points, 4), 4)
     np.testing.assert_allclose(back, points, atol=1e-5)
+
+
+def test_alignment_of_networks_that_cut_targets_to_whole_pixels():
+    """pytorch-pose and princeton's port: (p + 0.5) * 4, in x and y or in one of them."""
+    points = np.array([[0.0, 0.0], [10.25, 63.0]])
+    np.testing.assert_allclose(heatmap_to_input(points, 4, 2.0), (points + 0.5) * 4)
+    mixed = heatmap_to_input(points, 4, np.array([1.5, 2.0]))
+    np.testing.assert_allclose(mixed, [[1.5, 2.0], [42.5, 254.0]])
+    np.testing.assert_allclose(input_to_heatmap(mixed, 4, np.array([1.5, 2.0])), points)
+    for rule in (heatmap_to_input, input_to_heatmap):
+        np.testing.assert_array_equal(rule(points, 4, 1.5), rule(points, 4))
 
 
 def test_gradients_through_rendering_are_finite():

@@ -11,6 +11,12 @@ import pytest
 from jaxpose.defaults import DEFAULTS
 
 PROGRAM = Path(__file__).with_name("device_program.py")
+# A value passes 24 layers of the SSD one after another, or 30 of the hourglass. Eight devices sum
+# statistics and losses in another order, and convolutions of other shapes too: each convolution and
+# each normalisation may round by an epsilon of its size in another direction. The sum of that is a
+# share of the loss, which is about 10 for the SSD (a sum over matched boxes) and 0.2 for the
+# hourglass (a mean). BatchNorm of each device's own rows changes the SSD's by 4 %.
+ROUNDINGS = 2 * 30
 
 
 @pytest.fixture(scope="module", params=DEFAULTS)
@@ -23,7 +29,7 @@ def runs(request, tmp_path_factory):
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     command = [sys.executable, str(PROGRAM), request.param, str(out)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr[-3000:]
     with np.load(out) as file:
         return dict(file)
@@ -50,9 +56,8 @@ def test_float64_agrees(runs, kind, bound):
 
 
 def test_float32_agrees_in_the_first_step(runs):
-    if "all/float32/sgd/losses" not in runs:
-        pytest.skip("the detector is compared in float64 only")
+    """Later steps amplify rounding: the gradient of a loss is less smooth than its value."""
     one, all_ = (runs[f"{where}/float32/sgd/losses"] for where in ("one", "all"))
-    drift = np.abs(one - all_)
-    print(f"float32: first loss {one[0]:.4f} differs by {drift[0]:.1e}, at most {drift.max():.1e}")
-    assert one.dtype == np.float32 and drift[0] <= 1e-6
+    drift = np.abs(one - all_)[0] / one[0]
+    print(f"float32: first loss {one[0]:.4f} differs by {drift:.1e} of itself")
+    assert one.dtype == all_.dtype == np.float32 and drift <= ROUNDINGS * np.finfo(np.float32).eps

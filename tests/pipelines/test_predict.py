@@ -152,8 +152,6 @@ def test_own_boxes_instead_of_a_detector(inputs, networks, boxes, tmp_path, caps
     ("arguments", "options", "fault"),
     [
         ([], {}, "no input"),
-        (["a.jpg"], {"pose": None}, "--pose=PATH"),
-        (["a.jpg"], {}, "--detector=PATH"),
         (["a.jpg"], {"detector": "x", "boxes": "y"}, "exclude one another"),
         (["a.jpg"], {"detector": "x", "webcam": 0}, "--webcam and other inputs"),
         (["a.jpg"], {"detector": "x", "nms_iou": 2.0}, "nms_iou is 2.0"),

@@ -164,3 +164,10 @@ def test_many_classes_of_a_large_batch_fit_into_memory():
     offsets = jax.ShapeDtypeStruct((32, 8732, 4), jnp.float32)
     compiled = detect.lower(logits, offsets, default_boxes(300, "coco")).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 400e6
+
+
+def test_no_more_detections_than_nms_lets_through():
+    logits = logits_of([[[0.2, 0.7, 0.1], [0.3, 0.6, 0.1], [0.4, 0.1, 0.5]]])
+    found = detect(logits, np.zeros((1, 3, 4), np.float32), GRID, pre_nms_top_k=2, max_outputs=50)
+    assert found[0].shape == (1, 2 * 2, 4)  # two of each class, of which one may fall to NMS
+    assert [row[0] for row in rows(found)] == [1, 2, 2]

@@ -76,6 +76,19 @@ def test_prepare_is_the_stretched_photograph(augment, prepare, photographs):
     np.testing.assert_allclose(still, image, atol=1e-2)  # the same path, training or not
 
 
+def test_without_antialiasing_a_strong_reduction_samples_single_pixels():
+    rng = np.random.default_rng(2)
+    image = rng.integers(0, 256, (1, 300, 320, 3), np.uint8)
+    batch = {"image": image, "valid": np.array([[0, 0, 320, 300]], np.float32)}
+    plain, smooth = (
+        np.asarray(detection_augment.prepare(batch, 50, (0.0, 0.0, 0.0), "rgb", antialias)[0])
+        for antialias in (False, True)
+    )
+    expected = cv2.resize(image[0].astype(np.float32), (50, 50), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(plain[0], expected, atol=0.02)
+    assert smooth.std() < 0.7 * plain.std()
+
+
 def test_bgr_is_the_reverse_of_rgb(prepare, with_one_box):
     batch = with_one_box()
     batch["image"][:, :48, :, 0] //= 2

@@ -151,6 +151,21 @@ def test_predicted_points_come_back_in_source_pixels(flip_test):
     assert (np.asarray(found["scores"][:, 0]) > 0.1).all()
 
 
+def test_alignment_of_imported_networks_shifts_joints_but_not_across_a_flip_test():
+    """Half a crop px in x and y; in the mean over both mirrorings only in y."""
+    batch, joint = dotted_batch(rows=2, seed=2), np.s_[:, 0]
+    common = {"model": Marks(), "size": SIZE, "mean": (0.0, 0.0, 0.0)}
+    common["flip_order"] = np.arange(JOINTS)
+    cut = pose_prediction.Decoding(first_pixel=2.0)
+    for flip_test, moved in ((False, (0.5, 0.5)), (True, (0.0, 0.5))):
+        centered, shifted = (
+            pose_prediction.predict({}, batch, decoding=how, flip_test=flip_test, **common)
+            for how in (pose_prediction.CENTERED, cut)
+        )
+        shift = np.asarray(shifted["points"] - centered["points"])[joint] * 96 / 200
+        np.testing.assert_allclose(shift, np.broadcast_to(moved, (2, 2)), atol=1e-4)
+
+
 def test_flip_test_is_symmetric():
     batch = dotted_batch(rows=2, seed=4)
 
