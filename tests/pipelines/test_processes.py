@@ -49,7 +49,8 @@ def test_two_processes_train_and_score_like_one(config, tmp_path, free_port):
         file.write_text(to_json(config))
         runs.append(start(file, tmp_path / f"run{processes}", processes, free_port()))
     one, two = ([row for row in rows if "train/loss" in row] for rows in runs)
-    assert one[0]["train/loss"] == pytest.approx(two[0]["train/loss"], abs=1e-6)
+    # Four roundings of a float32 where the loss is large.
+    assert one[0]["train/loss"] == pytest.approx(two[0]["train/loss"], rel=5e-7, abs=1e-6)
     counted = "eval/people" if config.task == "pose" else "eval/images"
     scores = [[row for row in rows if counted in row] for rows in runs]
     assert scores[0][0][counted] == scores[1][0][counted]
