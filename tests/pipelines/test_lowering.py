@@ -38,16 +38,9 @@ def exported_step(config_text):
     config = from_json(config_text)
     task, mesh = make_task(config), data_mesh()
     optimizer, schedule, _ = make_optimizer(config.optimizer, 100)
-<<<<<<< HEAD
     start = (task.model, task.input_shape, task.initial_value, optimizer)
     state = init_state(*start, seed=0, ema=config.ema_decay > 0)
     step = make_train_step(task, optimizer, schedule, mesh, ema_decay=config.ema_decay)
-=======
-    ema = config.ema_decay
-    made = task.model, task.input_shape, task.initial_value, optimizer
-    state = init_state(*made, seed=0, ema=bool(ema))
-    step = make_train_step(task, optimizer, schedule, mesh, ema_decay=ema)
->>>>>>> helper-fasttests
     key = jax.eval_shape(lambda: jax.random.key(0))
     return lower_for_platforms(
         step,
