@@ -3,6 +3,8 @@
     python -m jaxpose.train --config=configs/ssd512_coco.py
     python -m jaxpose.evaluate --workdir=runs/ssd512_coco --dataset=posetrack17
 
+Batches of 24 at the rate that SSD300 has for 32, as the public SSD512 recipes do.
+
 The report gives no mAP of this detector alone. This project has not trained it at full size.
 
 ImageNet weights for the VGG16 base: `--config.model.base_weights=FILE` (torchvision's

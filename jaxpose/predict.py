@@ -1,4 +1,4 @@
-"""People in pictures and videos: `python -m jaxpose.predict INPUT...`.
+"""People in pictures and videos: `python -m jaxpose.predict INPUT... --detector=DIR --pose=DIR`.
 
 INPUT is a picture (JPEG, PNG), a video, a folder of them, or a pattern such as 'photos/*.jpg'. A
 checkpoint is a training run's folder, a file, a name of `jaxpose.zoo.list()`, or a URL (hf://,
@@ -9,8 +9,8 @@ from absl import flags
 
 from jaxpose.errors import run_main
 
-_DETECTOR = flags.DEFINE_string("detector", None, "Its checkpoint; a small one without.")
-_POSE = flags.DEFINE_string("pose", None, "Its network's checkpoint; a small one without.")
+_DETECTOR = flags.DEFINE_string("detector", None, "Checkpoint of the person detector.")
+_POSE = flags.DEFINE_string("pose", None, "Checkpoint of the pose network.")
 _BOXES = flags.DEFINE_string("boxes", None, "JSON of person boxes, instead of a detector.")
 _WEBCAM = flags.DEFINE_integer("webcam", None, "Number of a camera, instead of inputs.")
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "predictions", "Folder of all that is written.")
@@ -20,7 +20,9 @@ _SAVE_VIDEO = flags.DEFINE_bool("save_video", False, "Draw on videos.")
 _DRAW_BOXES = flags.DEFINE_bool("draw_boxes", True, "Draw people's boxes.")
 _DRAW_LABELS = flags.DEFINE_bool("draw_labels", True, "Write people's numbers and scores.")
 _OPTIONS = {
-    "det_threshold": flags.DEFINE_float("det_threshold", 0.15, "Least score of a person box."),
+    "det_threshold": flags.DEFINE_float(
+        "det_threshold", 0.15, "Least score of a person box, own ones too."
+    ),
     "nms_iou": flags.DEFINE_float("nms_iou", 0.45, "Boxes overlap better ones no more than this."),
     "max_persons": flags.DEFINE_integer("max_persons", None, "The best so many of a frame."),
     "joint_score": flags.DEFINE_enum(

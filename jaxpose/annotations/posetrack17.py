@@ -95,7 +95,8 @@ def _read_frame(
     labelled = scalar(entry.get("is_labeled"))
     persons: list[Person] = []
     tracks: set[int] = set()
-    for number, rect in enumerate(as_list(entry["annorect"])):
+    rects = as_list(entry["annorect"])
+    for number, rect in enumerate(rects):
         with refusing(rejections, path, f"annolist[{index}].annorect[{number}]"):
             person = _read_person(mapping(rect, "annorect"), origin)
             check_track(person.track_id, tracks)
@@ -105,7 +106,8 @@ def _read_frame(
         image_id=name,
         video_id=path.stem,
         frame_index=index,
-        is_labeled=True if labelled is None else flag(labelled, "is_labeled"),
+        # Where the field is missing, as poseval: frames without anybody are unlabelled.
+        is_labeled=bool(rects) if labelled is None else flag(labelled, "is_labeled"),
         persons=tuple(persons),
         ignore_polygons=_read_regions(entry, f"annolist[{index}]", path, origin, rejections),
     )

@@ -1,6 +1,6 @@
 """People in pictures and videos: a person detector and a pose network as one function.
 
-estimator = jaxpose.PoseEstimator.restore()  # or detector="runs/ssd", pose="runs/hourglass"
+estimator = jaxpose.PoseEstimator.restore(detector="runs/ssd", pose="runs/hourglass")
 people = estimator(image)                 # one picture: a list of Person
 for frame in estimator("videos"):         # a folder, list or video: FrameResults, as they come
     print(frame.name, len(frame.people))
@@ -27,7 +27,7 @@ from jaxpose.inference.restore import Restored, restore
 from jaxpose.inference.sources import is_one_picture
 from jaxpose.inference.stages import Pending
 from jaxpose.inference.steps import detector_functions, pose_functions
-from jaxpose.zoo.shipped import DEFAULTS
+from jaxpose.zoo.shipped import default
 
 
 class PoseEstimator:
@@ -58,22 +58,23 @@ class PoseEstimator:
         """Restore both networks from their checkpoints; see `jaxpose.restore` for the paths.
 
         Args:
-          detector: of people; the small one that comes with jaxpose without it; False where boxes
-            are given with every picture.
-          pose: network of a person's joints; the small one that comes with jaxpose without it.
+          detector: of people; without it the one that comes with jaxpose, where there is one; False
+            where boxes are given with every picture.
+          pose: network of a person's joints; without it the one that comes with jaxpose.
           options: fields of `options.Options`: det_threshold, nms_iou, max_persons, joint_score,
             keypoint_threshold, oks_nms, batch_size, pose_batch_size, flip_test.
 
         Raises:
           CheckpointError: nothing intact there. UsageError: a network of the other task, a
-            detector without the class `person`, or an option out of range.
+            detector without the class `person`, an option out of range, or none given and none
+            in this installation.
         """
         unknown = ", ".join(set(options) - set(Options._fields))
         if unknown:
             raise TypeError(f"restore() knows no {unknown}; options: {', '.join(Options._fields)}")
         chosen = checked(Options(**options))
-        found = None if detector is False else restore(detector or DEFAULTS["detection"])
-        return cls(found, restore(pose or DEFAULTS["pose"]), chosen)
+        found = None if detector is False else restore(detector or default("detection"))
+        return cls(found, restore(pose or default("pose")), chosen)
 
     @overload
     def __call__(

@@ -1,5 +1,6 @@
 """What can be chosen when people are estimated, with the report's values as defaults."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -45,6 +46,8 @@ def checked(options: Options) -> Options:
         value = getattr(options, name)
         if value is not None and not 0 <= value <= 1:
             raise UsageError(f"{name} is {value}; it must be from 0 to 1")
+    if not math.isfinite(options.keypoint_threshold):
+        raise UsageError(f"keypoint_threshold is {options.keypoint_threshold}; give a number")
     for name in ("max_persons", "batch_size", "pose_batch_size"):
         value = getattr(options, name)
         if value is not None and value < 1:

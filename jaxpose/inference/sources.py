@@ -10,7 +10,9 @@ from typing import NamedTuple
 from jaxpose.inference.video import SUFFIXES as VIDEO_SUFFIXES
 
 PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
-_KNOWN = PICTURE_SUFFIXES | VIDEO_SUFFIXES
+# Found in folders too, so that they are refused one by one instead of passed over in silence.
+_OTHER_PICTURES = frozenset((".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".avif"))
+_KNOWN = PICTURE_SUFFIXES | VIDEO_SUFFIXES | _OTHER_PICTURES
 
 
 class Source(NamedTuple):

@@ -25,7 +25,7 @@ from jaxpose.inference.people import FrameResult
 from jaxpose.inference.sources import find_sources
 from jaxpose.pipelines.predict_output import Output
 from jaxpose.pipelines.predict_report import Tally, video_lines
-from jaxpose.zoo.shipped import DEFAULTS
+from jaxpose.zoo.shipped import DEFAULTS, default
 
 REPORT = "predict.json"
 # Frames that wait for the thread that draws and writes.
@@ -51,8 +51,8 @@ def predict(
 
     Args:
       inputs: files, folders and patterns, see `sources.find_sources`; none with `webcam`.
-      detector, pose: checkpoints, see `jaxpose.restore`; the small ones that come with jaxpose
-        without them.
+      detector, pose: checkpoints, see `jaxpose.restore`; without them those that come with
+        jaxpose, where there are some.
       boxes: file of person boxes, see `detection_boxes.read_boxes`, instead of a detector.
       webcam: number of a camera, read until Ctrl-C.
       formats: names of `formats.FORMATS`.
@@ -72,7 +72,7 @@ def predict(
     _check(inputs, detector, boxes, webcam)
     check_formats(formats)
     folder = _made(Path(output_dir))
-    own = None if boxes is None else OwnBoxes(boxes)
+    own = None if boxes is None else OwnBoxes(boxes, chosen.det_threshold)
     source = Inputs(find_sources(inputs)) if webcam is None else Camera(webcam)
     networks = _networks(detector, pose, boxes)
     estimator = PoseEstimator.restore(
@@ -109,9 +109,9 @@ class OwnBoxes:
       useless: whether it knew none of the frames that were asked for.
     """
 
-    def __init__(self, file: str) -> None:
-        self._file, self._listed = file, read_boxes(file)
-        self._asked, self.without = 0, list[str]()
+    def __init__(self, file: str, threshold: float) -> None:
+        self._file, self._listed, self._threshold = file, read_boxes(file), threshold
+        self._asked, self.without, self._below = 0, list[str](), 0
 
     @property
     def useless(self) -> bool:
@@ -130,16 +130,22 @@ class OwnBoxes:
             self.without.append(name)
             return None
         try:
-            return person_boxes(*found)
+            boxes = person_boxes(*found)
         except ValueError as error:
             raise DataError(f"{self._file}: {name}: {error}") from None
+        self._below += int((boxes.scores < self._threshold).sum())
+        return boxes
 
     def notes(self) -> list[str]:
         """Lines for the console."""
-        if not self.without:
-            return self._listed.notes
-        share = f"{len(self.without)} of {self._asked} frames"
-        return [*self._listed.notes, f"nobody in {share} without boxes, such as {self.without[0]}"]
+        notes = [*self._listed.notes]
+        if self._below:
+            below = f"scored below --det_threshold={self._threshold}"
+            notes.append(f"boxes left out, {below}: {self._below}")
+        if self.without:
+            share = f"{len(self.without)} of {self._asked} frames"
+            notes.append(f"nobody in {share} without boxes, such as {self.without[0]}")
+        return notes
 
 
 def _check(
@@ -158,8 +164,8 @@ def _check(
 
 def _networks(detector: str | None, pose: str | None, boxes: str | None) -> dict[str, str]:
     """The networks that are used, by role; says so on the console."""
-    networks = {} if boxes else {"detector": detector or DEFAULTS["detection"]}
-    networks["pose"] = pose or DEFAULTS["pose"]
+    networks = {} if boxes else {"detector": detector or default("detection")}
+    networks["pose"] = pose or default("pose")
     found = f"boxes: {boxes}" if boxes else f"detector: {networks['detector']}"
     print(f"{found}, pose network: {networks['pose']}")
     if set(networks.values()) & set(DEFAULTS.values()):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxpose.config import from_json, skeleton_of
-from jaxpose.errors import CheckpointError
+from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.training.weight_file import read_weight_file
 from jaxpose.zoo.cards import Scores, read_card
 
@@ -60,6 +60,18 @@ def path(name: str) -> Path:
     if name not in names():
         raise CheckpointError(f"no network {name!r} comes with jaxpose; {offer()}")
     return FOLDER / f"{name}.npz"
+
+
+def default(task: str) -> str:
+    """Name of the network that serves a task where nothing else is named.
+
+    Raises:
+      UsageError: it is not in this installation.
+    """
+    if DEFAULTS[task] not in names():
+        flag = {"detection": "detector", "pose": "pose"}[task]
+        raise UsageError(f"no {task} network comes with this installation; give --{flag}=PATH")
+    return DEFAULTS[task]
 
 
 def offer() -> str:

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from jaxpose.annotations.posetrack import posetrack_format, read_posetrack
+from jaxpose.annotations.posetrack17 import read_posetrack17
 from jaxpose.errors import DataError
 from jaxpose.skeletons import POSETRACK17, POSETRACK18
 
@@ -34,3 +35,14 @@ def test_other_files_are_refused(tmp_path, content):
         read_posetrack(path)
     with pytest.raises(DataError, match="cannot be read"):
         posetrack_format(tmp_path / "none.json")
+
+
+def test_posetrack17_frames_of_nobody_are_unlabelled_where_the_field_is_missing(tmp_path):
+    """As poseval takes them; its ground truth has the field, converted files may not."""
+    people = [[], [{"x1": [1], "y1": [2], "x2": [3], "y2": [4], "track_id": [0]}]]
+    frames = [
+        {"image": [{"name": f"{i}.jpg"}], "annorect": found} for i, found in enumerate(people)
+    ]
+    path = tmp_path / "video.json"
+    path.write_text(json.dumps({"annolist": frames}))
+    assert [frame.is_labeled for frame in read_posetrack17(path).frames] == [False, True]

@@ -131,6 +131,7 @@ def test_options_change_what_they_name(networks, picture):
     [
         ({"det_threshold": 1.5}, "det_threshold is 1.5"),
         ({"oks_nms": -0.1}, "oks_nms is -0.1"),
+        ({"keypoint_threshold": float("nan")}, "keypoint_threshold is nan"),
         ({"max_persons": 0}, "max_persons is 0"),
         ({"pose_batch_size": -3}, "pose_batch_size is -3"),
         ({"joint_score": "sum"}, "'sum'; there are peak_times_box"),

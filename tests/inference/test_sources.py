@@ -30,6 +30,12 @@ def test_a_folder_is_searched_in_order(tree):
     assert named(str(tree) + "/") == named(tree)
 
 
+def test_pictures_of_other_formats_are_not_passed_over(tmp_path):
+    for name in ("a.webp", "b.jpg", "c.txt"):
+        (tmp_path / name).touch()
+    assert named(tmp_path) == [("a.webp", False), ("b.jpg", False)]
+
+
 def test_files_are_named_by_their_own_name_and_keep_their_order(tree):
     assert named(tree / "sub/a.png", tree / "b.JPG") == [("a.png", False), ("b.JPG", False)]
     # Whatever the suffix: the content decides.

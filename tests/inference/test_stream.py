@@ -27,12 +27,12 @@ def frames_of(images, boxes=None):
         yield Frame(str(index), image, boxes=None if boxes is None else boxes[index])
 
 
-def test_many_sizes_compile_eight_programs(networks, picture):
+def test_a_hundred_sizes_compile_eight_programs(networks, picture):
     estimator = PoseEstimator.restore(
         networks["detection"], networks["pose"], max_persons=2, batch_size=2, pose_batch_size=8
     )
     # Mostly small ones, for the sake of the test's time.
-    sizes = (20 + 1980 * np.random.default_rng(0).random((40, 2)) ** 20).astype(int)
+    sizes = (20 + 1980 * np.random.default_rng(0).random((100, 2)) ** 20).astype(int)
     images = (picture(*size) for size in sizes.tolist())
     COMPILATIONS.clear()
     results = list(estimator(images))

@@ -140,7 +140,9 @@ def test_own_boxes_instead_of_a_detector(inputs, networks, boxes, tmp_path, caps
     run = {"pose": str(networks["pose"]), "boxes": boxes, "output_dir": str(tmp_path)}
     document = predict(files, **run, keypoint_threshold=1.0)
     assert document["people"] == 2 and not document["errors"]
-    assert "nobody in 1 of 3 frames without boxes, such as grey.jpg" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "nobody in 1 of 3 frames without boxes, such as grey.jpg" in told
+    assert "boxes left out, scored below --det_threshold=0.15: 1" in told
     first, second = json.loads((tmp_path / "coco/results.json").read_text())
     assert first["bbox"] == [5, 6, 60, 70] and first["score"] == pytest.approx(0.9)
     assert not any(first["keypoints"]) and not any(second["keypoints"])  # all below the threshold

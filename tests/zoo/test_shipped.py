@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxpose
-from jaxpose.errors import CheckpointError
+from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.pipelines.predict import predict
 from jaxpose.skeletons import POSETRACK17
 from jaxpose.zoo import shipped
@@ -115,8 +115,10 @@ def test_own_networks_bring_no_note_and_own_boxes_no_detector(
 
 def test_without_default_networks_the_message_says_so(zoo, photograph, tmp_path):
     (zoo / f"{DETECTOR}.npz").unlink()
-    with pytest.raises(CheckpointError, match=f"{DETECTOR}: no such file or folder, nor a network"):
+    with pytest.raises(UsageError, match="no detection network comes .*; give --detector=PATH"):
         predict([photograph], output_dir=str(tmp_path / "out"))
+    with pytest.raises(UsageError, match="give --detector=PATH"):
+        jaxpose.PoseEstimator.restore()
 
 
 def test_importing_jaxpose_stays_light_and_the_zoo_comes_when_asked_for():
