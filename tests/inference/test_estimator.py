@@ -17,7 +17,7 @@ from jaxpose.ops.default_boxes import default_boxes
 from jaxpose.tasks import multibox
 
 THRESHOLD = 0.7
-detect = jax.jit(multibox.detect, static_argnames=("pre_nms_top_k", "max_outputs"))
+detect = jax.jit(multibox.detect, static_argnames=("pre_nms_top_k", "max_outputs", "clip"))
 
 
 @functools.cache
