@@ -179,7 +179,10 @@ class Watchdog:
             # faulthandler's own C thread, for the case that native code keeps the interpreter's
             # lock and this thread never runs again.
             faulthandler.dump_traceback_later(max(left, 0) + 10, exit=True, file=2)
-            if left <= 0 and not self._over.is_set():
+            if self._over.is_set():  # perhaps before it was armed: nobody else would disarm it
+                faulthandler.cancel_dump_traceback_later()
+                return
+            if left <= 0:
                 _end(f"watchdog: no progress in {limit:g} s (phase: {phase}); stacks below", code)
 
 

@@ -26,7 +26,7 @@ def reduced(config):
         config.model.width = 1 / 16
         config.classes, config.max_boxes, config.max_ignored = ("person",), 4, 2
         return
-    config.model.update(features=8, depth=2)
+    config.model.update(features=8, depth=1)
     config.input_size = (32, 32)
     if config.skeleton == "data":
         set_skeleton(config, KNOWN["lsp"])
