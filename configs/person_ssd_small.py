@@ -23,19 +23,19 @@ def get_config(variant=None):
     config.model.update(width=0.125, batch_norm=True)
     config.default_boxes.scales = "coco"
     config.batch_size = 8
-    config.steps = 5600
+    config.steps = 5200
     config.log_every = 50
     config.optimizer.update(
         name="adam",
         learning_rate=2e-3,
-        drop_steps=(4000, 5100),
+        drop_steps=(3700, 4700),
         warmup_steps=200,
         weight_decay=0.0,
         clip_norm=10.0,
     )
     config.ema_decay = 0.998
     config.augment.update(zoom_out_probability=0.25, zoom_out=2.0, crop_probability=0.7)
-    config.eval.update(batch_size=16, every_steps=700)
+    config.eval.update(batch_size=16, every_steps=1300)
     config.checkpoint.update(every_steps=200, best="")
     config.data.source = "shards"
     config.data.train, config.data.eval = ("coco_person",), "coco_person"
