@@ -115,9 +115,9 @@ def test_a_reader_that_hangs_is_killed(tmp_path, matlab_file, monkeypatch):
     code = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     replace_child(monkeypatch, tmp_path, code)
     start = time.monotonic()
-    with pytest.raises(DataError, match="took over 2 s"):
-        load_matlab(matlab_file, timeout=2)
-    assert time.monotonic() - start < 20
+    with pytest.raises(DataError, match="took over 4 s"):
+        load_matlab(matlab_file, timeout=4)
+    assert time.monotonic() - start < 40
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid_file.read_text()), 0)
 

@@ -174,7 +174,7 @@ def test_wrong_arguments_are_usage_errors(tmp_path, wrong, message):
 
 def _tool(*arguments):
     command = [sys.executable, str(TOOL), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_tool_writes_and_refuses_to_mix_with_what_is_there(tmp_path):
@@ -207,5 +207,5 @@ write_dataset(sys.argv[1], train_videos=40, val_videos=0, processes=2, progress=
 def test_workers_end_with_a_killed_parent(tmp_path):
     """They hold the pipe of its output, which comes to an end when the last of them does."""
     command = [sys.executable, "-c", _KILLED, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=40)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == -signal.SIGKILL, done.stderr

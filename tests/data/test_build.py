@@ -50,7 +50,7 @@ build.build("coco_keypoints", sys.argv[1], sys.argv[2], "people", 64, sys.argv[3
 def test_two_builds_have_the_same_bytes(coco_source, built, tmp_path, format):
     """In two processes: hash seeds and the number of threads must not matter."""
     arguments = [str(coco_source), str(tmp_path), format, str(records._SHARD_BYTES)]
-    subprocess.run([sys.executable, "-c", _BUILD, *arguments], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", _BUILD, *arguments], check=True, timeout=300)
     again = record_folder(tmp_path, "coco_keypoints", "people", format)
     assert contents(again) == contents(built.of(format)[0])
 
@@ -131,7 +131,7 @@ build.build("coco_keypoints", sys.argv[1], sys.argv[2], "people", 64, sys.argv[3
 @pytest.mark.parametrize("format", ["records", "shards"])
 def test_a_killed_build_leaves_nothing_that_counts(coco_source, tmp_path, format):
     command = [sys.executable, "-c", _KILLED, str(coco_source), str(tmp_path), format]
-    killed = subprocess.run(command, capture_output=True, timeout=120)
+    killed = subprocess.run(command, capture_output=True, timeout=300)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     config = tmp_path / "coco_keypoints" / ("people" if format == "records" else "people-shards")
     assert [path.name for path in config.glob("*") if path.name == "1.0.0"] == []

@@ -9,7 +9,7 @@ TOOL = Path(__file__).parents[2] / "tools/build_records.py"
 
 def run(*arguments):
     command = [sys.executable, str(TOOL), *map(str, arguments), "--noprogress"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def test_builds_verifies_and_reports(coco_source, tmp_path):

@@ -41,7 +41,7 @@ def remains(folder):
 
 def test_a_killed_drawing_is_swept_by_the_next(tmp_path, monkeypatch):
     command = [sys.executable, "-c", _KILLED, str(tmp_path)]
-    killed = subprocess.run(command, capture_output=True, timeout=120)
+    killed = subprocess.run(command, capture_output=True, timeout=300)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert any(name.startswith("incomplete.") for name in remains(tmp_path))
     monkeypatch.setattr(sources, "write_dataset", draws())

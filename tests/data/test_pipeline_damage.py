@@ -110,6 +110,6 @@ print(next(batches)["mask"].sum())
 def test_a_consumer_may_stop_at_any_time(built, source):
     """The shards' half runs with TensorFlow blocked."""
     command = [sys.executable, "-c", _STOPS_EARLY, str(built.of(source)[0]), source]
-    done = subprocess.run(command, capture_output=True, timeout=60, text=True)
+    done = subprocess.run(command, capture_output=True, timeout=300, text=True)
     assert (done.returncode, done.stdout) == (0, "8.0\n"), done.stderr
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr

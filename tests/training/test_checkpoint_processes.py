@@ -36,7 +36,7 @@ with Checkpoints(sys.argv[1]) as checkpoints:
 def run_python(script: str, *arguments, **environment) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", script, *map(str, arguments)]
     done = subprocess.run(
-        command, env=child_environment(**environment), capture_output=True, text=True, timeout=120
+        command, env=child_environment(**environment), capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done
@@ -125,7 +125,7 @@ def test_two_processes_save_one_checkpoint_and_agree_on_the_step(tmp_path, free_
     ]
     try:
         for child in children:
-            out, err = child.communicate(timeout=90)
+            out, err = child.communicate(timeout=300)
             assert child.returncode == 0 and out.endswith("fine\n"), err[-3000:]
     finally:
         for child in children:

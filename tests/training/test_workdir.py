@@ -49,7 +49,7 @@ def test_a_second_run_is_refused_and_kill_9_frees_the_lock(tmp_path):
         began = time.monotonic()
         with pytest.raises(CheckpointError) as caught, open_workdir(tmp_path):
             pass
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         for phrase in (f"pid {child.pid} on host {socket.gethostname()}", str(tmp_path)):
             assert phrase in str(caught.value)
         child.kill()
