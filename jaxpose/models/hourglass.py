@@ -12,15 +12,20 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxpose.errors import UsageError
+from jaxpose.models.pointwise import PointwiseConv
 from jaxpose.models.pooling import max_pool
 
 # Output widths of the three residuals of the stem, in quarters of `features`.
 STEM_QUARTERS = {"pose_hg_train": (2, 2, 4), "pytorch_pose": (2, 4, 4)}
 
 
-def _conv(features: int, size: int, dtype: DTypeLike | None, name: str, stride: int = 1) -> nn.Conv:
-    padding = size // 2  # 'SAME' would pad the strided convolution by (2, 3), Torch by (3, 3)
+def _conv(
+    features: int, size: int, dtype: DTypeLike | None, name: str, stride: int = 1
+) -> nn.Conv | PointwiseConv:
     init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # as `initial_value`
+    if size == stride == 1:
+        return PointwiseConv(features, dtype=dtype, kernel_init=init, name=name)
+    padding = size // 2  # 'SAME' would pad the strided convolution by (2, 3), Torch by (3, 3)
     return nn.Conv(
         features, (size, size), stride, padding, dtype=dtype, kernel_init=init, name=name
     )

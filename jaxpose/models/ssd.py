@@ -1,5 +1,7 @@
 """SSD300 and SSD512, the person detector (Liu et al. 2016), after weiliu89/caffe (branch ssd).
 
+An input of 64 px makes a miniature of four source maps, for tests and trials.
+
 Layers are named as in the Caffe models: conv6_1 to conv9_2 (conv10_2) follow the base, and every
 source map i feeds the heads loc_i and conf_i.
 """
@@ -22,6 +24,7 @@ from jaxpose.ops.default_boxes import BOXES_PER_CELL
 # kernel size, stride and padding of the one that makes the source map.
 _HALVE_512, _HALVE_256 = (256, 512, 3, 2, 1), (128, 256, 3, 2, 1)
 EXTRAS = {
+    64: (_HALVE_512, _HALVE_256),
     300: (_HALVE_512, _HALVE_256, (128, 256, 3, 1, 0), (128, 256, 3, 1, 0)),
     512: (_HALVE_512, _HALVE_256, _HALVE_256, _HALVE_256, (128, 256, 4, 1, 1)),
 }
@@ -59,7 +62,7 @@ class SSD(nn.Module):
     At 21 classes they have 26,285,486 and 27,188,676 parameters.
 
     Attributes:
-      image_size: side of the square network input, 300 or 512.
+      image_size: side of the square network input: 300, 512, or 64 for the miniature.
       num_classes: C of the class logits, background (0) included.
       batch_norm: normalise after every convolution of base and extra layers: for training without
         ImageNet weights.
@@ -81,8 +84,7 @@ class SSD(nn.Module):
 
     def __post_init__(self) -> None:
         if self.image_size not in EXTRAS:
-            known = " or ".join(str(size) for size in EXTRAS)
-            raise UsageError(f"SSD: image_size is {self.image_size!r}; use {known}")
+            raise UsageError(f"SSD: image_size is {self.image_size!r}; use 300 or 512 (or 64)")
         if self.num_classes < 2 or not self.width > 0:
             raise UsageError(
                 f"SSD: num_classes = {self.num_classes}, width = {self.width}; give 2 classes or "

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
+from jaxpose.models.pointwise import PointwiseConv
 from jaxpose.models.pooling import max_pool
 
 # Convolutions and channels of the five blocks; every block but the last ends in a 2x2 pooling.
@@ -47,18 +48,14 @@ def conv_relu(
     With BatchNorm the convolution has no bias, which the normalisation would remove.
     """
     types: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype}
-    conv = nn.Conv(
-        channels,
-        (size, size),
-        stride,
-        padding,
-        kernel_dilation=dilation,
-        use_bias=not batch_norm,
-        kernel_init=kernel_init,
-        name=name,
-        **types,
-    )
-    x = conv(x)
+    start: dict[str, Any] = {"use_bias": not batch_norm, "kernel_init": kernel_init, "name": name}
+    if size == stride == 1 and not padding:
+        x = PointwiseConv(channels, **start, **types)(x)
+    else:
+        window = (size, size)
+        x = nn.Conv(
+            channels, window, stride, padding, kernel_dilation=dilation, **start, **types
+        )(x)
     if batch_norm:
         # Flax reduces in float32 at least, whatever `dtype` is, and keeps float64 in float64.
         x = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name=f"{name}_bn", **types)(x)
