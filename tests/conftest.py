@@ -32,7 +32,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 
 # Factors of the kernels of an untrained detector's heads, with which the scores and sizes of its
 # boxes are spread as a trained one's.
-_LOUDNESS = {"conf": (4, 0.12, 0.3, 0.4, 0.8, 4), "loc": (1, 0.05, 0.12, 0.12, 0.3, 0.5)}
+_LOUDNESS = {"conf": (4, 1.5, 1.5, 1.5), "loc": (1, 0.12, 0.12, 0.12)}
 _RARITY = 7.0  # of people: added to the background's bias
 
 
@@ -106,6 +106,7 @@ def _tiny(task):
         config.input_size = (64, 48)
     else:
         config.model.update(width=1 / 16, batch_norm=True)
+        config.input_size = (64, 64)
         config.detect.update(pre_nms_top_k=100, max_outputs=60)
     return config
 

@@ -39,7 +39,7 @@ CONFIGS = {
 }
 SMALL = {
     "pose": ["model.stacks=1", "model.features=16", "model.depth=2", "input_size=(64,64)"],
-    "detection": ["model.width=0.0625"],
+    "detection": ["model.width=0.0625", "input_size=(64,64)"],
 }
 
 

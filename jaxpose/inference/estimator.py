@@ -16,6 +16,7 @@ from jaxpose.config import skeleton_of
 from jaxpose.errors import UsageError
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.flow import Flow
+from jaxpose.inference.folded import folded
 from jaxpose.inference.frames import Boxes, Frame, checked_image
 from jaxpose.inference.inputs import frames_of
 from jaxpose.inference.joint_scores import JOINT_SCORES, distinct_poses, pairwise_oks
@@ -73,8 +74,8 @@ class PoseEstimator:
         if unknown:
             raise TypeError(f"restore() knows no {unknown}; options: {', '.join(Options._fields)}")
         chosen = checked(Options(**options))
-        found = None if detector is False else restore(detector or default("detection"))
-        return cls(found, restore(pose or default("pose")), chosen)
+        found = None if detector is False else folded(restore(detector or default("detection")))
+        return cls(found, folded(restore(pose or default("pose"))), chosen)
 
     @overload
     def __call__(

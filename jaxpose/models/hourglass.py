@@ -12,67 +12,15 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxpose.errors import UsageError
-from jaxpose.models.pointwise import PointwiseConv
 from jaxpose.models.pooling import max_pool
+from jaxpose.models.residual import Residual, Residuals, conv, norm_relu
 
 # Output widths of the three residuals of the stem, in quarters of `features`.
 STEM_QUARTERS = {"pose_hg_train": (2, 2, 4), "pytorch_pose": (2, 4, 4)}
 
 
-def _conv(
-    features: int, size: int, dtype: DTypeLike | None, name: str, stride: int = 1
-) -> nn.Conv | PointwiseConv:
-    init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # as `initial_value`
-    if size == stride == 1:
-        return PointwiseConv(features, dtype=dtype, kernel_init=init, name=name)
-    padding = size // 2  # 'SAME' would pad the strided convolution by (2, 3), Torch by (3, 3)
-    return nn.Conv(
-        features, (size, size), stride, padding, dtype=dtype, kernel_init=init, name=name
-    )
-
-
-def _norm_relu(x: jax.Array, train: bool, dtype: DTypeLike | None, name: str) -> jax.Array:
-    # Flax reduces in float32 at least, whatever `dtype` is, and keeps float64 in float64.
-    norm = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
-    return nn.relu(norm(x))
-
-
 def _upsample_nearest(x: jax.Array) -> jax.Array:
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-
-
-class Residual(nn.Module):
-    """Pre-activation bottleneck of pose-hg-train's Residual.lua, [B,h,w,C] -> [B,h,w,features]."""
-
-    features: int
-    dtype: DTypeLike | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """Three convolutions behind BatchNorm and ReLU, plus the input or its 1x1 projection."""
-        y = x
-        widths = (self.features // 2, self.features // 2, self.features)
-        for index, (width, size) in enumerate(zip(widths, (1, 3, 1), strict=True), start=1):
-            y = _norm_relu(y, train, self.dtype, f"bn{index}")
-            y = _conv(width, size, self.dtype, f"conv{index}")(y)
-        if x.shape[-1] != self.features:
-            x = _conv(self.features, 1, self.dtype, "skip")(x)
-        return x + y
-
-
-class Residuals(nn.Module):
-    """A chain of `blocks` residuals, [B,h,w,C] -> [B,h,w,features]."""
-
-    blocks: int
-    features: int
-    dtype: DTypeLike | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """Unrolled: lax.scan over the blocks makes a training step on the CPU 15 times slower."""
-        for index in range(self.blocks):
-            x = Residual(self.features, self.dtype, name=f"block{index}")(x, train)
-        return x
 
 
 class Stem(nn.Module):
@@ -81,17 +29,18 @@ class Stem(nn.Module):
     stem: str
     features: int
     dtype: DTypeLike | None = None
+    folded: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Strided 7x7 convolution, residual, pooling, two residuals."""
-        quarter = self.features // 4
+        quarter, options = self.features // 4, (self.dtype, self.folded)
         width1, width2, width3 = (quarter * n for n in STEM_QUARTERS[self.stem])
-        x = _conv(quarter, 7, self.dtype, "conv", stride=2)(x)
-        x = _norm_relu(x, train, self.dtype, "bn")
-        x = Residual(width1, self.dtype, name="res1")(x, train)
-        x = Residual(width2, self.dtype, name="res2")(max_pool(x), train)
-        return Residual(width3, self.dtype, name="res3")(x, train)
+        x = conv(quarter, 7, self.dtype, "conv", stride=2)(x)
+        x = norm_relu(x, train, self.dtype, "bn", self.folded)
+        x = Residual(width1, *options, name="res1")(x, train)
+        x = Residual(width2, *options, name="res2")(max_pool(x), train)
+        return Residual(width3, *options, name="res3")(x, train)
 
 
 class Hourglass(nn.Module):
@@ -101,14 +50,15 @@ class Hourglass(nn.Module):
     features: int
     depth: int
     dtype: DTypeLike | None = None
+    folded: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Down to the innermost level and back, adding the `up1` branch of every level."""
 
         def residuals(level: int, branch: str, y: jax.Array) -> jax.Array:
-            name = f"level{level}_{branch}"
-            return Residuals(self.blocks, self.features, self.dtype, name=name)(y, train)
+            sizes, name = (self.blocks, self.features), f"level{level}_{branch}"
+            return Residuals(*sizes, self.dtype, self.folded, name=name)(y, train)
 
         levels = range(1, self.depth + 1)
         kept = []
@@ -130,21 +80,22 @@ class Stack(nn.Module):
     depth: int
     last: bool
     dtype: DTypeLike | None = None
+    folded: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
         """Heat maps are float32, or float64 where computed in it."""
-        sizes = (self.blocks, self.features)
-        y = Hourglass(*sizes, self.depth, self.dtype, name="hourglass")(x, train)
-        y = Residuals(*sizes, self.dtype, name="features")(y, train)
-        y = _conv(self.features, 1, self.dtype, "linear_conv")(y)
-        y = _norm_relu(y, train, self.dtype, "linear_bn")
+        sizes, options = (self.blocks, self.features), (self.dtype, self.folded)
+        y = Hourglass(*sizes, self.depth, *options, name="hourglass")(x, train)
+        y = Residuals(*sizes, *options, name="features")(y, train)
+        y = conv(self.features, 1, self.dtype, "linear_conv")(y)
+        y = norm_relu(y, train, self.dtype, "linear_bn", self.folded)
         # The maps are never bfloat16: its 8 bits would give ties around the maximum.
         wide = None if self.dtype is None else jnp.promote_types(self.dtype, jnp.float32)
-        maps = _conv(self.num_joints, 1, wide, "heatmaps")(y)
+        maps = conv(self.num_joints, 1, wide, "heatmaps")(y)
         if not self.last:
-            x = x + _conv(self.features, 1, self.dtype, "merge_features")(y)
-            x = x + _conv(self.features, 1, self.dtype, "merge_heatmaps")(maps)
+            x = x + conv(self.features, 1, self.dtype, "merge_features")(y)
+            x = x + conv(self.features, 1, self.dtype, "merge_heatmaps")(maps)
         return maps, x
 
 
@@ -160,6 +111,8 @@ class StackedHourglass(nn.Module):
       depth: levels of an hourglass; the sides of the input are divisible by 4 * 2**depth.
       dtype: of the computation; None follows images and parameters (so float64 stays float64).
         With bfloat16 the parameters, the BatchNorm statistics and the heat maps stay float32.
+      folded: without the BatchNorms that follow a convolution, for weights of `folding.py`; for
+        inference only.
 
     Raises:
       UsageError: an unknown stem or a size without meaning.
@@ -172,6 +125,7 @@ class StackedHourglass(nn.Module):
     stem: str = "pose_hg_train"
     depth: int = 4
     dtype: DTypeLike | None = None
+    folded: bool = False
 
     def __post_init__(self) -> None:
         if self.stem not in STEM_QUARTERS:
@@ -208,11 +162,12 @@ class StackedHourglass(nn.Module):
         """
         _check_images(images, self.divisor)
         sizes = (self.num_joints, self.blocks, self.features, self.depth)
-        x = Stem(self.stem, self.features, self.dtype, name="stem")(images, train)
+        options = (self.dtype, self.folded)
+        x = Stem(self.stem, self.features, *options, name="stem")(images, train)
         maps = []
         for index in range(self.stacks):
             last = index + 1 == self.stacks
-            y, x = Stack(*sizes, last, self.dtype, name=f"stack{index}")(x, train)
+            y, x = Stack(*sizes, last, *options, name=f"stack{index}")(x, train)
             maps.append(y)
         return jnp.stack(maps)
 

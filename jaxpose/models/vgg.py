@@ -53,9 +53,9 @@ def conv_relu(
         x = PointwiseConv(channels, **start, **types)(x)
     else:
         window = (size, size)
-        x = nn.Conv(
-            channels, window, stride, padding, kernel_dilation=dilation, **start, **types
-        )(x)
+        x = nn.Conv(channels, window, stride, padding, kernel_dilation=dilation, **start, **types)(
+            x
+        )
     if batch_norm:
         # Flax reduces in float32 at least, whatever `dtype` is, and keeps float64 in float64.
         x = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name=f"{name}_bn", **types)(x)

@@ -1,4 +1,7 @@
-"""Default boxes (anchors, priors) of SSD300 and SSD512.
+"""Default boxes (anchors, priors) of SSD300 and SSD512, and of a miniature with a 64 px input.
+
+The miniature is nobody's published network: it has the sizes of Caffe's recipe on four source maps
+and serves where a detector must be whole but may be bad, as in tests and first trials.
 
 Sources: examples/ssd/ssd_pascal.py, ssd_coco.py and prior_box_layer.cpp of weiliu89/caffe (branch
 ssd); amdegroot/ssd.pytorch; lufficc/SSD; torchvision's DefaultBoxGenerator.
@@ -14,15 +17,29 @@ Scales = Literal["voc", "coco"]
 Clip = Literal["none", "cxcywh", "wh"]
 
 # Side of each source map, from fine to coarse, by side of the square network input in px.
-FEATURE_SIZES = {300: (38, 19, 10, 5, 3, 1), 512: (64, 32, 16, 8, 4, 2, 1)}
+FEATURE_SIZES = {
+    64: (8, 4, 2, 1),
+    300: (38, 19, 10, 5, 3, 1),
+    512: (64, 32, 16, 8, 4, 2, 1),
+}
 # Default boxes per cell of each source map: two squares, and two boxes per aspect ratio.
-BOXES_PER_CELL = {300: (4, 6, 6, 6, 4, 4), 512: (4, 6, 6, 6, 6, 4, 4)}
+BOXES_PER_CELL = {
+    64: (4, 6, 6, 4),
+    300: (4, 6, 6, 6, 4, 4),
+    512: (4, 6, 6, 6, 6, 4, 4),
+}
 # Distance of the cells of each source map, input px.
-_STEPS = {300: (8, 16, 32, 64, 100, 300), 512: (8, 16, 32, 64, 128, 256, 512)}
+_STEPS = {
+    64: (8, 16, 32, 64),
+    300: (8, 16, 32, 64, 100, 300),
+    512: (8, 16, 32, 64, 128, 256, 512),
+}
 # Side of the small square of each source map in per cent of the input; the last entry only gives
 # the large square of the last map. First entry set by hand, then equal steps up to 90 %, and one
 # more (the `min_ratio`, `max_ratio` of the Caffe scripts).
 _PERCENT: dict[tuple[int, Scales], tuple[int, ...]] = {
+    (64, "voc"): (10, 20, 55, 90, 125),
+    (64, "coco"): (7, 15, 52, 89, 126),
     (300, "voc"): (10, 20, 37, 54, 71, 88, 105),
     (300, "coco"): (7, 15, 33, 51, 69, 87, 105),
     (512, "voc"): (7, 15, 30, 45, 60, 75, 90, 105),
@@ -36,11 +53,11 @@ def levels(image_size: int) -> tuple[tuple[int, int], ...]:
     """Source maps from fine to coarse: pairs (side of the map, default boxes per cell).
 
     Raises:
-      ValueError: `image_size` is not 300 or 512. The strides, the extra layers without padding
-        and the scales belong to these two networks; another size would need its own of each.
+      ValueError: `image_size` is not 64, 300 or 512. The strides, the extra layers without padding
+        and the scales belong to these networks; another size would need its own of each.
     """
     if image_size not in FEATURE_SIZES:
-        raise ValueError(f"image_size {image_size!r} is not one of SSD's: use 300 or 512")
+        raise ValueError(f"image_size {image_size!r} is not one of SSD's: use 300 or 512 (or 64)")
     return tuple(zip(FEATURE_SIZES[image_size], BOXES_PER_CELL[image_size], strict=True))
 
 
@@ -56,7 +73,7 @@ def default_boxes(
     (2; and 3 where there are six boxes) the wide and the tall box.
 
     Args:
-      image_size: 300 or 512, side of the network input in px.
+      image_size: 300 or 512 (or 64), side of the network input in px.
       scales: 'voc' or 'coco', whose box sizes.
       truncate_sizes: True cuts the squares' sides to whole px as prior_box_layer.cpp does (nothing
         changes at 300, up to 0.83 px at 512); False keeps the fractions as lufficc/SSD and
@@ -65,8 +82,8 @@ def default_boxes(
         ssd.pytorch and lufficc do; 'wh' clamps only the size, as torchvision does.
 
     Returns:
-      float32 [P, 4] cxcywh, fractions of the input; P = 8732 (300) or 24564 (512). Cached, hence
-      read-only.
+      float32 [P, 4] cxcywh, fractions of the input; P = 8732 (300), 24564 (512) or 380 (64).
+      Cached, hence read-only.
 
     Raises:
       ValueError: an argument is not one of its allowed values.

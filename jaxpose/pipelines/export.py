@@ -17,6 +17,7 @@ from jax import export
 import jaxpose
 from jaxpose.config import skeleton_of
 from jaxpose.errors import CheckpointError, UsageError
+from jaxpose.inference.folded import folded
 from jaxpose.inference.options import Options
 from jaxpose.inference.people_function import people_function
 from jaxpose.inference.restore import Restored, restore
@@ -67,7 +68,7 @@ def export_people(
         raise UsageError(f"canvas is {canvas}; it must be 1 px or more")
     if not Path(output).absolute().parent.is_dir():  # said before minutes are spent
         raise CheckpointError(f"cannot write {output}: there is no such folder")
-    networks = {"detector": restore(detector), "pose": restore(pose)}
+    networks = {"detector": folded(restore(detector)), "pose": folded(restore(pose))}
     chosen = Options(**options)
     weights = {
         name: np.asarray(value)

@@ -86,7 +86,10 @@ class Loop:
                 host = next(batches)
                 self.watchdog.beat("step")
                 meter.waited()
-                state, metrics = self.step(state, self.put(host), self.key)
+                batch = self.put(host)
+                # What the step needs is on the device; whatever else went there would be a fault.
+                with jax.transfer_guard("disallow"):
+                    state, metrics = self.step(state, batch, self.key)
                 self.ledger.push(number, metrics, [str(name) for name in host.get("id", ())])
                 meter.stepped(len(host["mask"]) * jax.process_count())
                 progress.update()

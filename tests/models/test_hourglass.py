@@ -7,7 +7,8 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxpose.errors import UsageError
-from jaxpose.models.hourglass import Residual, StackedHourglass, initial_value
+from jaxpose.models.hourglass import StackedHourglass, initial_value
+from jaxpose.models.residual import Residual
 
 # Compiling takes longer than running here; LLVM's optimisations are two thirds of it.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

@@ -93,10 +93,23 @@ def test_last_side_of_voc512(truncate, last):
     assert side == pytest.approx(460 if truncate else 460.8, abs=1e-3)
 
 
-@pytest.mark.parametrize("size", [300, 512])
+@pytest.mark.parametrize("size", [64, 300, 512])
+@pytest.mark.parametrize("scales", ["voc", "coco"])
+def test_sizes_follow_the_recipe_of_the_caffe_scripts(size, scales):
+    hand_set = {("voc", 64): 10, ("voc", 300): 10, ("voc", 512): 7, ("coco", 512): 4}
+    lowest = {("voc", 64): 20, ("voc", 300): 20, ("coco", 512): 10}.get((scales, size), 15)
+    maps = levels(size)
+    step = (90 - lowest) // (len(maps) - 2)
+    percent = [hand_set.get((scales, size), 7), *range(lowest, 91, step)]
+    starts = np.cumsum([0] + [side**2 * cell for side, cell in maps])[:-1]
+    squares = default_boxes(size, scales)[starts, 2:]
+    np.testing.assert_allclose(squares * 100, np.transpose([percent] * 2)[: len(maps)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [64, 300, 512])
 def test_levels(size):
     count = sum(side * side * per_cell for side, per_cell in levels(size))
-    assert count == len(default_boxes(size)) == {300: 8732, 512: 24564}[size]
+    assert count == len(default_boxes(size)) == {64: 380, 300: 8732, 512: 24564}[size]
     assert levels(size) == tuple(zip(FEATURE_SIZES[size], BOXES_PER_CELL[size], strict=True))
 
 

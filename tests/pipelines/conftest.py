@@ -35,7 +35,7 @@ def shrink(config, data):
         config.input_size = (64, 64)
     else:
         config.model.width = 1 / 16
-        config.batch_size, config.eval.batch_size = 2, 4
+        config.input_size = (64, 64)
         config.optimizer.warmup_steps = 0
     return config
 
@@ -77,6 +77,7 @@ def write_untrained(task, path, seed):
         config.input_size = (64, 64)
     else:
         config.model.update(width=1 / 16, batch_norm=True)
+        config.input_size = (64, 64)
         config.detect.update(pre_nms_top_k=40, max_outputs=3)
     made = make_task(config)
     state = init_state(

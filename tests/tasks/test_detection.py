@@ -16,7 +16,8 @@ from jaxpose.tasks.detection_augment import augment
 from jaxpose.tasks.detection_prediction import merge_others, predict
 from jaxpose.tasks.detection_targets import assign_targets
 
-ANCHORS = default_boxes(300, "voc")
+SIZE = 64
+ANCHORS = default_boxes(SIZE, **detection_config().default_boxes.to_dict())
 MATCHING = detection_config().matching.to_dict()
 CANVAS, ROOM = 64, 4
 
@@ -84,9 +85,9 @@ def test_targets_equal_their_definition():
 
 def test_a_higher_overlap_threshold_leaves_those_between_out_of_both():
     box, label = np.array([[0.2, 0.2, 0.7, 0.8]], np.float32), np.array([1])
-    nothing = np.zeros((0, 4), np.float32)
-    at_half = assign_targets(box, label, nothing, ANCHORS)
-    strict = assign_targets(box, label, nothing, ANCHORS, overlap_threshold=0.7)
+    nothing, many = np.zeros((0, 4), np.float32), default_boxes(300)
+    at_half = assign_targets(box, label, nothing, many)
+    strict = assign_targets(box, label, nothing, many, overlap_threshold=0.7)
     between = np.asarray((at_half.labels > 0) & (strict.labels == 0))
     assert between.sum() > 5 and not np.asarray(strict.candidates)[between].any()
 
@@ -127,7 +128,7 @@ def drawn(key, batch):
     """The training view; compiled once for few boxes and once for 200."""
     options = detection_config().augment.to_dict()
     return augment(
-        key, batch, options=options, size=300, mean=(123.0, 117.0, 104.0), channels="rgb"
+        key, batch, options=options, size=SIZE, mean=(123.0, 117.0, 104.0), channels="rgb"
     )
 
 
@@ -161,7 +162,7 @@ class Oracle:
         self.offsets = targets.offsets
 
     def apply(self, variables, images):
-        assert images.shape[1:] == (300, 300, 3)
+        assert images.shape[1:] == (SIZE, SIZE, 3)
         return tuple(jnp.stack([part] * len(images)) for part in (self.logits, self.offsets))
 
 
@@ -172,7 +173,7 @@ def test_boxes_come_back_in_source_px_clipped_to_the_image():
         predict,
         model=Oracle(boxes, np.array([1, 3])),
         anchors=ANCHORS,
-        size=300,
+        size=SIZE,
         mean=(0.0, 0.0, 0.0),
         channels="rgb",
         options=config.detect.to_dict(),
@@ -200,6 +201,7 @@ def test_other_classes_join_the_background_without_changing_probabilities():
 def test_prediction_keeps_people_and_refuses_a_detector_without_them():
     config = detection_config()
     config.model.width, config.model.batch_norm = 1 / 16, True
+    config.input_size = (SIZE, SIZE)
     config.classes = ("cat", "person", "dog")
     task = make_task(config)
     boxes = np.array([[0.25, 0.25, 0.5, 0.75], [0.6, 0.5, 0.9, 1.0]], np.float32)
