@@ -23,12 +23,12 @@ def get_config(variant=None):
     config.model.update(width=0.125, batch_norm=True)
     config.default_boxes.scales = "coco"
     config.batch_size = 8
-    config.steps = 5200
+    config.steps = 3900
     config.log_every = 50
     config.optimizer.update(
         name="adam",
         learning_rate=2e-3,
-        drop_steps=(3700, 4700),
+        drop_steps=(2900, 3600),
         warmup_steps=200,
         weight_decay=0.0,
         clip_norm=10.0,
