@@ -50,8 +50,8 @@ class Bench:
         if config.task == "detection":
             config.model.base_weights = ""  # a file that need not be at hand to measure
         check_config(config)
-        if dtype == "float64" and not jax.config.read("jax_enable_x64"):
-            raise UsageError("float64 needs the environment variable JAX_ENABLE_X64=1")
+        if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+            raise UsageError(f"{dtype} needs the environment variable JAX_ENABLE_X64=1")
         return config
 
     def peaks(self, dtype: str) -> Peaks:

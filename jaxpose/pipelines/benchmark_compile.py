@@ -80,8 +80,9 @@ def build(step: jax.stages.Wrapped, *arguments: Any, devices: int = 1) -> Progra
     with Compilations() as compilations:
         compiled = lowered.compile()
     took = time.perf_counter() - traced
+    settings: Any = jax.config
     cache = "hit" if compilations.answered else "miss"
-    if not all(map(jax.config.read, ("jax_compilation_cache_dir", "jax_enable_compilation_cache"))):
+    if not (settings.jax_compilation_cache_dir and settings.jax_enable_compilation_cache):
         cache = "off"
     counted = compiled.cost_analysis() or {}
     flops, whose = flops_of(counted, lowered.cost_analysis() or {}, devices)

@@ -24,19 +24,19 @@ def markdown(columns: Mapping[str, Callable[[Row], str | None]], rows: Sequence[
     """A Markdown table of padded cells; columns that are empty in every row are left out."""
     grid = [[title, *(of(row) or "" for row in rows)] for title, of in columns.items()]
     grid = [cells for cells in grid if any(cells[1:])]
-    padded = [[cell.rjust(max(map(len, cells))) for cell in cells] for cells in grid]
+    padded = [[cell.rjust(max(2, *map(len, cells))) for cell in cells] for cells in grid]
     rules = ["-" * (len(cells[0]) - 1) + ":" for cells in padded]
     head, *body = [list(line) for line in zip(*padded, strict=True)]
     return [f"| {' | '.join(line)} |" for line in (head, rules, *body)]
 
 
 def number(value: float | None, digits: int = 3) -> str | None:
-    """A figure with so many digits at least, without an exponent; None stays."""
+    """A figure with so many significant digits, whole ones all told; None stays."""
     if value is None:
         return None
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
-    return f"{value:.{digits}g}"
+    return f"{value:#.{digits}g}".rstrip(".")
 
 
 def _percent(name: str) -> Callable[[Row], str | None]:
