@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,14 @@ from tqdm import tqdm
 from jaxpose.annotations.json_files import write_json
 from jaxpose.config import define_config_flag, loaded_config
 from jaxpose.errors import JaxposeError, UsageError, run_main
+from jaxpose.pipelines.benchmark_start import last_line, seconds_until_written
 from jaxpose.pipelines.benchmark_table import markdown, number
 
 _CONFIGS = flags.DEFINE_list("configs", [], "Names of files in configs/, such as quickstart; all.")
 _VARIANT = flags.DEFINE_string("variant", "", "Variant of each, such as smoke.")
+_OVERRIDES = flags.DEFINE_multi_string(
+    "override", [], "Of every config, such as model.dtype=bfloat16; may be repeated."
+)
 _STARTUP = flags.DEFINE_bool("startup", True, "Time the start of jaxpose.train too.")
 _TIMEOUT = flags.DEFINE_float("timeout", 3600.0, "Seconds after which a process is given up.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file of all figures.")
@@ -36,7 +39,6 @@ _CHILD = flags.DEFINE_enum("child", None, ["compile", "prepare"], "What one proc
 _CONFIG = define_config_flag(purpose="Of a child.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Of a child.")
 _FOLDER = Path(__file__).parents[1] / "configs"
-_POLL_SECONDS = 0.02
 STATES = ("cold", "cached")
 PROGRAMS = ("train", "infer")
 
@@ -80,32 +82,23 @@ def measured(file: Path) -> dict[str, Any]:
                 row[state]["start"] = (
                     startup_seconds(file, work, state) if prepared.returncode == 0 else None
                 )
-            row["reason"] = _last_line(prepared.stderr) if prepared.returncode else ""
+            row["reason"] = last_line(prepared.stderr) if prepared.returncode else ""
     return row
 
 
 def startup_seconds(file: Path, work: Path, state: str) -> float:
     """Seconds from the command to the first line of metrics.jsonl, written after step 1."""
     workdir = work / f"run_{state}"
-    command = [sys.executable, "-m", "jaxpose.train", f"--config={_named(file)}"]
+    command = [sys.executable, "-m", "jaxpose.train", *_config_flags(file)]
     command += [f"--workdir={workdir}", f"--config.data_dir={work / 'data'}"]
     command += ["--config.log_every=1", "--config.compare_baselines=False"]
-    log = work / f"train_{state}.log"
-    started = time.perf_counter()
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command, env=_environment(work / "start"), stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            metrics = workdir / "metrics.jsonl"
-            while not (metrics.exists() and metrics.stat().st_size):
-                if process.poll() is not None or time.perf_counter() - started > _TIMEOUT.value:
-                    raise JaxposeError(f"{file.stem}: no first step: {_last_line(log.read_text())}")
-                time.sleep(_POLL_SECONDS)
-            return time.perf_counter() - started
-        finally:
-            process.kill()
-            process.wait()
+    return seconds_until_written(
+        command,
+        workdir / "metrics.jsonl",
+        work / f"train_{state}.log",
+        _environment(work / "start"),
+        _TIMEOUT.value,
+    )
 
 
 def compile_both(config: Any) -> dict[str, Any]:
@@ -158,8 +151,9 @@ def _change(cold: float | None, cached: float | None) -> str | None:
     return None if cold is None or cached is None else f"{number(cold)} -> {number(cached)}"
 
 
-def _named(file: Path) -> str:
-    return f"{file}:{_VARIANT.value}" if _VARIANT.value else str(file)
+def _config_flags(file: Path) -> list[str]:
+    named = f"{file}:{_VARIANT.value}" if _VARIANT.value else str(file)
+    return [f"--config={named}", *(f"--config.{text}" for text in _OVERRIDES.value)]
 
 
 def _environment(cache: Path) -> Mapping[str, str]:
@@ -170,7 +164,7 @@ def _environment(cache: Path) -> Mapping[str, str]:
 
 
 def _child(what: str, file: Path, work: Path, cache: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, __file__, f"--child={what}", f"--config={_named(file)}"]
+    command = [sys.executable, __file__, f"--child={what}", *_config_flags(file)]
     return subprocess.run(
         [*command, f"--workdir={work / 'data'}"],
         env=_environment(cache),
@@ -183,12 +177,8 @@ def _child(what: str, file: Path, work: Path, cache: Path) -> subprocess.Complet
 
 def _last_json(done: subprocess.CompletedProcess[str]) -> Any:
     if done.returncode:
-        raise JaxposeError(_last_line(done.stderr))
-    return json.loads(_last_line(done.stdout))
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["nothing was said"])[-1]
+        raise JaxposeError(last_line(done.stderr))
+    return json.loads(last_line(done.stdout))
 
 
 if __name__ == "__main__":

@@ -189,6 +189,8 @@ def _show_phase(progress: tqdm, where: str, what: str) -> None:
 def measured_row(bench: Bench, measure: Measure, size: int, dtype: str) -> dict[str, Any]:
     """A row's figures, or why there are none: memory that ran out ends the row, nothing else."""
     row: dict[str, Any] = {"batch_size": size, "dtype": dtype, "status": "ok"}
+    if measure in (step_row, train_row, infer_row):
+        bench.peaks(dtype)  # before the memory is watched: it takes some itself
     memory = MemoryWatch()
     with Compilations() as compilations:
         try:

@@ -3,27 +3,36 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import pytest
 
+from jaxpose.defaults import pose_config, smoke
 from jaxpose.errors import UsageError
 from jaxpose.pipelines import benchmark_step
 from jaxpose.pipelines.benchmark import benchmark
 from jaxpose.pipelines.benchmark_compare import compare, read_report
 
-pytestmark = pytest.mark.parametrize("task", ["pose"], indirect=True, scope="session")
+REPOSITORY = Path(__file__).parents[2]
 QUICK = {"windows": 2, "seconds": 0.0}
 MODES = ("input", "step", "train", "infer", "predict")
 
 
+def tiny_config():
+    config = smoke(pose_config())
+    config.model.update(stacks=1, blocks=1, features=8, depth=1)
+    config.update(input_size=(32, 32), batch_size=2)
+    config.data.update(train=("posetrack18",), eval="posetrack18", source="shards")
+    config.data.synthetic.update(train_videos=2, validation_videos=1, frames=2, canvas=64)
+    return config
+
+
 @pytest.fixture(scope="module")
-def reports(fresh_config, networks, tmp_path_factory):
+def reports(networks, tmp_path_factory):
     """Mode -> (document, the file that was written), each measured for a moment."""
     folder, made = tmp_path_factory.mktemp("benchmark"), {}
-    config = fresh_config()
-    config.model.update(blocks=1, features=8, depth=1)
-    config.data.source = "shards"
+    config = tiny_config()
     of_predict = {"detector": str(networks["detection"]), "frame_size": (96, 64), "people": 2}
     with pytest.MonkeyPatch.context() as patch:
         for name in ("tensorflow", "tensorflow_datasets"):
@@ -33,7 +42,14 @@ def reports(fresh_config, networks, tmp_path_factory):
             options = of_predict if mode == "predict" else {}
             sizes = ["2", "4"] if mode == "infer" else [2]
             document = benchmark(
-                mode, config, "tiny", batch_sizes=sizes, output=str(file), **QUICK, **options
+                mode,
+                config,
+                "tiny",
+                batch_sizes=sizes,
+                output=str(file),
+                workdir=str(folder),
+                **QUICK,
+                **options,
             )
             made[mode] = (document, file)
     return made
@@ -89,7 +105,7 @@ def test_files_are_compared(reports, capsys):
         compare([file, str(reports["step"][1])])
 
 
-def test_memory_that_runs_out_is_a_row(fresh_config, monkeypatch, capsys, tmp_path):
+def test_memory_that_runs_out_is_a_row(monkeypatch, capsys, tmp_path):
     """The sweep goes on; errors of other kinds end it."""
     words = "RESOURCE_EXHAUSTED: Out of memory allocating\n 9 bytes."
 
@@ -103,11 +119,11 @@ def test_memory_that_runs_out_is_a_row(fresh_config, monkeypatch, capsys, tmp_pa
     monkeypatch.setattr("jaxpose.pipelines.benchmark_bench.measure_peaks", lambda dtype: None)
     file = tmp_path / "out.json"
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
-        benchmark("step", fresh_config(), "x", batch_sizes=[2, 4, 8], output=str(file), **QUICK)
+        benchmark("step", tiny_config(), "x", batch_sizes=[2, 4, 8], output=str(file), **QUICK)
     kept = read_report(str(file))["rows"]  # up to the error
     assert [row["status"] for row in kept] == ["out of memory"] * 2
     assert kept[0]["error"] == "RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."
-    benchmark("step", fresh_config(), "x", batch_sizes=[2, 4], **QUICK)
+    benchmark("step", tiny_config(), "x", batch_sizes=[2, 4], **QUICK)
     assert capsys.readouterr().out.count("| out of memory |") == 2
 
 
@@ -123,9 +139,9 @@ def test_memory_that_runs_out_is_a_row(fresh_config, monkeypatch, capsys, tmp_pa
         ("predict", {"pose": "runs/x"}, "runs/x and a config both give the network for pose"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_first(fresh_config, mode, options, fault):
+def test_what_cannot_be_measured_is_refused_first(mode, options, fault):
     with pytest.raises(UsageError, match=fault):
-        benchmark(mode, fresh_config(), "x", **options)
+        benchmark(mode, tiny_config(), "x", **options)
 
 
 @pytest.mark.parametrize(
@@ -142,13 +158,13 @@ def test_what_cannot_be_measured_is_refused_first(fresh_config, mode, options, f
         (["a.json", "b.json"], 3, "a.json: cannot be read"),
     ],
 )
-def test_flags_that_do_not_fit_are_one_line(task, arguments, code, words):
+def test_flags_that_do_not_fit_are_one_line(arguments, code, words):
     done = verb(*arguments)
     assert done.returncode == code and words in done.stderr, done.stderr
     assert done.stderr.count("\n") == 1 and not done.stdout
 
 
-def test_missing_records_are_an_error_of_data(task, tmp_path):
+def test_missing_records_are_an_error_of_data(tmp_path):
     flags = ["--config=configs/hourglass_mpii.py", f"--config.data_dir={tmp_path}"]
     done = verb("--mode=input", *flags)
     assert done.returncode == 3 and "mpii" in done.stderr, done.stderr
@@ -156,4 +172,4 @@ def test_missing_records_are_an_error_of_data(task, tmp_path):
 
 def verb(*arguments):
     command = [sys.executable, "-m", "jaxpose.benchmark", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
