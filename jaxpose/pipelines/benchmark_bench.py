@@ -50,8 +50,9 @@ class Bench:
         if config.task == "detection":
             config.model.base_weights = ""  # a file that need not be at hand to measure
         check_config(config)
-        if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-            raise UsageError(f"{dtype} needs the environment variable JAX_ENABLE_X64=1")
+        settings: Any = jax.config
+        if dtype == "float64" and not settings.jax_enable_x64:
+            raise UsageError("float64 needs the environment variable JAX_ENABLE_X64=1")
         return config
 
     def peaks(self, dtype: str) -> Peaks:
