@@ -110,9 +110,11 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
-def define_config_flag() -> flags.FlagHolder:
+def define_config_flag(
+    name: str = "config", purpose: str = "Configuration file."
+) -> flags.FlagHolder:
     """Define `--config=FILE.py[:variant]` with `--config.field=value` overrides."""
-    return config_flags.DEFINE_config_file("config", None, "Configuration file.", lock_config=True)
+    return config_flags.DEFINE_config_file(name, None, purpose, lock_config=True)
 
 
 def loaded_config(holder: flags.FlagHolder) -> tuple[ConfigDict, str]:
@@ -127,9 +129,10 @@ def loaded_config(holder: flags.FlagHolder) -> tuple[ConfigDict, str]:
             config.is_locked  # noqa: B018  a file that failed to load raises only when looked at
     except OSError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise UsageError(f"--config: {reason}") from error
+        raise UsageError(f"--{holder.name}: {reason}") from error
     if config is None:
-        raise UsageError("--config=FILE is missing, for example --config=configs/quickstart.py")
+        example = f"for example --{holder.name}=configs/quickstart.py"
+        raise UsageError(f"--{holder.name}=FILE is missing, {example}")
     flag: Any = flags.FLAGS[holder.name]  # of config_flags, which adds the file's name
     file, _, variant = flag.config_filename.partition(":")
     return config, "_".join([Path(file).stem, *filter(None, variant.replace("=", "").split(","))])

@@ -1,0 +1,61 @@
+"""The programs that are measured: a config's training step and its inference, compiled."""
+
+from typing import Any
+
+import jax
+import optax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from jaxpose.pipelines.benchmark_compile import Program, build
+from jaxpose.tasks.task import Task
+from jaxpose.training.optimizer import make_optimizer
+from jaxpose.training.sharding import abstract, replicated
+from jaxpose.training.state import TrainState, abstract_variables, nested
+from jaxpose.training.step import abstract_batch, make_predict_step, make_train_step
+
+# Of a run without records; at which steps the learning rate drops costs nothing.
+STEPS_PER_EPOCH = 1000.0
+
+
+def train_program(config: ConfigDict, task: Task, mesh: Mesh) -> Program:
+    """The training step of a config, for a state of `init_state` and batches of its size."""
+    optimizer, schedule, _ = make_optimizer(config.optimizer, STEPS_PER_EPOCH)
+    step = make_train_step(task, optimizer, schedule, mesh, ema_decay=config.ema_decay)
+    state = abstract_state(task, optimizer, ema=config.ema_decay > 0)
+    arguments = (
+        abstract(state, replicated(mesh)),
+        abstract_batch(task, config.batch_size, mesh),
+        abstract_key(mesh),
+    )
+    return build(step, *arguments, devices=mesh.size)
+
+
+def augment_program(config: ConfigDict, task: Task, mesh: Mesh) -> Program:
+    """The part of the training step that makes the network's input and labels, by itself."""
+    batch = abstract_batch(task, config.batch_size, mesh)
+    return build(jax.jit(task.augment), abstract_key(mesh), batch, devices=mesh.size)
+
+
+def predict_program(config: ConfigDict, task: Task, mesh: Mesh) -> Program:
+    """A config's inference on batches of its evaluation, as `jaxpose.evaluate` runs it."""
+    variables = nested(*abstract_variables(task.model, task.input_shape))
+    batch = abstract_batch(task, config.eval.batch_size, mesh)
+    step = make_predict_step(task, mesh)
+    return build(step, abstract(variables, replicated(mesh)), batch, devices=mesh.size)
+
+
+def abstract_state(
+    task: Task, optimizer: optax.GradientTransformation, ema: bool = False
+) -> TrainState:
+    """Shapes and dtypes of what `init_state` fills."""
+    params, statistics = abstract_variables(task.model, task.input_shape)
+    step: Any = jax.ShapeDtypeStruct((), "int32")
+    averaged = dict(params) if ema else {}
+    return TrainState(step, params, statistics, jax.eval_shape(optimizer.init, params), averaged)
+
+
+def abstract_key(mesh: Mesh) -> jax.ShapeDtypeStruct:
+    """Shape, dtype and sharding of a run's PRNG key."""
+    key = jax.eval_shape(jax.random.key, 0)
+    return jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=replicated(mesh))
