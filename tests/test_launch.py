@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from jaxpose.defaults import DEFAULTS
-from jaxpose.pipelines.predict_shard import parse_shard
 
 ROOT = Path(__file__).parents[1]
 LAUNCH = ROOT / "tools/launch"
@@ -75,7 +74,7 @@ def check_call(words):
     words = words[words.index("-m") + 1 :]
     package, verb = words[0].split(".")
     source = (ROOT / package / f"{verb}.py").read_text()
-    known = set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source)) | {"config"} * (verb == "train")
+    known = {"config", *re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source)}
     given = dict(re.fullmatch(r"--([\w.]+)=?(.*)", w).groups() for w in words if w[:2] == "--")
     for name, value in given.items():
         field = name.removeprefix("config.")
@@ -106,9 +105,8 @@ def test_slurm_trains_with_a_process_for_each_gpu_and_comes_back_when_preempted(
     code, (call,) = run("slurm_train.sbatch")
     given = check_call(call)
     assert code == 0 and given["workdir"] == "/shared/a run"
-    options = dict(
-        re.findall(r"#SBATCH --([\w-]+)=?(\S*)", (LAUNCH / "slurm_train.sbatch").read_text())
-    )
+    text = (LAUNCH / "slurm_train.sbatch").read_text()
+    options = dict(re.findall(r"#SBATCH --([\w-]+)=?(\S*)", text))
     assert options["ntasks-per-node"] == options["gpus-per-node"] and "gpus-per-task" not in options
     assert options["signal"].startswith("TERM") and "requeue" in options
     code, (_, again) = run("slurm_train.sbatch", EXIT_CODE="75")
@@ -122,7 +120,7 @@ def test_slurm_predicts_every_share_once_and_merges(run):
     last = int(re.search(r"#SBATCH --array=0-(\d+)", text)[1])
     for number in (0, last):
         _, (call,) = run("slurm_predict.sbatch", SLURM_ARRAY_TASK_ID=str(number))
-        assert parse_shard(check_call(call)["shard"]) == (number, last + 1)
+        assert check_call(call)["shard"] == f"{number}/{last + 1}"
         assert "/shared/my photos" in call
     _, (call,) = run("slurm_predict.sbatch", MERGE="1")
     assert check_call(call).keys() == {"merge", "output_dir", "format"}
@@ -137,7 +135,7 @@ def test_a_tpu_slice_predicts_every_share_once_and_merges(run):
     _, calls = run("tpu_predict.sh")
     *shards, merge = calls
     given = [check_call(call) for call in shards]
-    assert sorted(parse_shard(one["shard"]) for one in given) == [(n, 8) for n in range(8)]
+    assert sorted(one["shard"] for one in given) == [f"{n}/8" for n in range(8)]
     chips = sorted(call[-1] for call in shards)
     assert chips == [f"TPU_VISIBLE_CHIPS={chip}" for chip in (0, 0, 1, 1, 2, 2, 3, 3)]
     assert check_call(merge).keys() == {"merge", "output_dir", "format"}

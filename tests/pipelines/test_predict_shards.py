@@ -144,7 +144,8 @@ def test_parts_of_another_run_are_refused(inputs, sharded, tmp_path, monkeypatch
     with pytest.raises(UsageError, match="differs in drawing; give the same inputs and options"):
         run(inputs, sharded, shard="0/3")
     (tmp_path / "inputs").mkdir()
-    (tmp_path / "inputs/1.jpg").write_bytes((inputs / "a/1.jpg").read_bytes())
+    for name in ("1.jpg", "2.jpg"):
+        shutil.copy(inputs / "a" / name, tmp_path / "inputs")
     with pytest.raises(UsageError, match="differs in inputs"):
         run(tmp_path / "inputs", sharded, shard="0/3", **DRAWN)
     run(tmp_path / "inputs", tmp_path / "out", shard="0/2")

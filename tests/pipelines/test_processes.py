@@ -10,6 +10,7 @@ import pytest
 from jaxpose.config import to_json
 from jaxpose.pipelines.evaluate import evaluate
 from jaxpose.pipelines.prepare import prepare_records
+from jaxpose.pipelines.train import train
 
 PROGRAM = """
 import sys
@@ -32,7 +33,7 @@ def start(arguments, processes, port):
         command = [sys.executable, *map(str, arguments)]
         children.append(subprocess.Popen(command, env=environment, **pipe))
     try:
-        outputs = [child.communicate(timeout=300)[0] for child in children]
+        outputs = [child.communicate(timeout=1500)[0] for child in children]
     finally:
         for child in children:
             child.kill()
@@ -54,9 +55,13 @@ def trained(fresh_config, tmp_path_factory, free_port):
             config.log_every = 1
             config.eval.update(every_steps=2)
             prepare_records(config, folder)
-            file, done[processes] = folder / f"{processes}.json", folder / f"run{processes}"
+            file, workdir = folder / f"{processes}.json", folder / f"run{processes}"
             file.write_text(to_json(config))
-            start(["-c", PROGRAM, file, done[processes]], processes, free_port())
+            if processes == 1:
+                train(config, str(workdir))
+            else:
+                start(["-c", PROGRAM, file, workdir], processes, free_port())
+            done[processes] = workdir
         return done[processes]
 
     return trained
