@@ -1,6 +1,8 @@
 """What one of several processes does of a run: `predict --shard=I/N`."""
 
 import re
+import shutil
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -163,6 +165,9 @@ class Shard:
             return
         with self._drawing:
             pass  # which completes its video
+        if self._place.is_dir():
+            shutil.rmtree(self._store.drawn(self._number), ignore_errors=True)
+            self._place.rename(self._store.drawn(self._number))
         drawing = self._drawing.draw_seconds
         busy = {k: v - self._busy.get(k, 0.0) for k, v in dict(self._clock.seconds).items()}
         names = {source.name for source in self._sources[self._number]}
@@ -174,4 +179,6 @@ class Shard:
     def _begin(self, number: int) -> None:
         self._number, self._frames = number, list[tuple[Frame, FrameResult]]()
         self._busy = dict(self._clock.seconds)
-        self._drawing = self._output(self._store.drawn(number))
+        # A place of its own: two processes that draw one part must not share a file.
+        self._place = self._store.folder / f".{number:06d}_{uuid.uuid4().hex}"
+        self._drawing = self._output(self._place)
