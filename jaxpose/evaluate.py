@@ -35,6 +35,9 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "One network: its training run's
 _OF_NETWORK = {
     "step": flags.DEFINE_integer("step", None, "Step to score; the best one, else the newest."),
     "data_dir": flags.DEFINE_string("data_dir", None, "Folder of built records; as the run."),
+    "distributed": flags.DEFINE_enum(
+        "distributed", None, ["off", "auto"], "auto: one of the processes of a job; off without."
+    ),
     "source": flags.DEFINE_enum("source", None, ["records", "shards"], "Format; as the run."),
     "score_thresholds": flags.DEFINE_list(
         "score_thresholds", None, "Of a detector's sweep, such as 0.15,0.3,0.5; as the run."

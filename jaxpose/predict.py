@@ -3,11 +3,14 @@
 INPUT is a picture (JPEG, PNG), a video, a folder of them, or a pattern such as 'photos/*.jpg'. A
 checkpoint is a training run's folder, a file, a name of `jaxpose.zoo.list()`, or a URL (hf://,
 https://, gs://).
+
+Several processes share the inputs of a large run: the same command with --shard=0/16 to
+--shard=15/16, in any order and again after a failure, then --merge --output_dir=DIR once.
 """
 
 from absl import flags
 
-from jaxpose.errors import run_main
+from jaxpose.errors import UsageError, run_main
 
 _DETECTOR = flags.DEFINE_string("detector", None, "Checkpoint of the person detector.")
 _POSE = flags.DEFINE_string("pose", None, "Checkpoint of the pose network.")
@@ -19,6 +22,11 @@ _SAVE_IMAGES = flags.DEFINE_bool("save_images", False, "Draw on pictures and vid
 _SAVE_VIDEO = flags.DEFINE_bool("save_video", False, "Draw on videos.")
 _DRAW_BOXES = flags.DEFINE_bool("draw_boxes", True, "Draw people's boxes.")
 _DRAW_LABELS = flags.DEFINE_bool("draw_labels", True, "Write people's numbers and scores.")
+_SHARD = flags.DEFINE_string("shard", None, "I/N: do the share of process I of N, from 0.")
+_MERGE = flags.DEFINE_bool("merge", False, "Join what all shards left in --output_dir.")
+# What --merge knows from the shards.
+_OF_SHARDS = ("detector", "pose", "boxes", "webcam", "save_images", "save_video", "draw_boxes",
+              "draw_labels", "shard")  # fmt: skip
 _OPTIONS = {
     "det_threshold": flags.DEFINE_float(
         "det_threshold", 0.15, "Least score of a person box, own ones too."
@@ -44,6 +52,9 @@ _OPTIONS = {
 
 def main(argv: list[str]) -> None:
     """Flags -> one call."""
+    if _MERGE.value:
+        _merge(argv[1:])
+        return
     from jaxpose.pipelines.predict import predict
 
     predict(
@@ -58,8 +69,19 @@ def main(argv: list[str]) -> None:
         save_video=_SAVE_VIDEO.value,
         draw_boxes=_DRAW_BOXES.value,
         draw_labels=_DRAW_LABELS.value,
+        shard=_SHARD.value,
         **{name: flag.value for name, flag in _OPTIONS.items()},
     )
+
+
+def _merge(inputs: list[str]) -> None:
+    given = [f"--{name}" for name in (*_OF_SHARDS, *_OPTIONS) if flags.FLAGS[name].present]
+    if inputs or given:
+        first = (inputs + given)[0]
+        raise UsageError(f"{first}: --merge takes --output_dir and --format alone, no {first}")
+    from jaxpose.pipelines.predict_merge import merge
+
+    merge(_OUTPUT_DIR.value, _FORMAT.value)
 
 
 if __name__ == "__main__":

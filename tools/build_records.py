@@ -42,6 +42,12 @@ _VALIDATION_IMAGES = flags.DEFINE_string(
     "validation_images", None, "The same of the validation split, where that differs."
 )
 _VAL_LIST = flags.DEFINE_string("val_list", None, "File that names MPII's validation images.")
+_BEAM = flags.DEFINE_bool("beam", False, "Convert through Apache Beam, for many machines.")
+_BEAM_OPTIONS = flags.DEFINE_list(
+    "beam_options",
+    [],
+    "Of its pipeline: runner=DataflowRunner,project=P; runs here without.",
+)
 _VERIFY = flags.DEFINE_bool("verify", False, "Read every byte of the built set and check it.")
 _PROGRESS = flags.DEFINE_bool("progress", True, "Show a progress bar.")
 
@@ -50,6 +56,8 @@ def main(argv: list[str]) -> None:
     """Build, report what was built, and verify it if asked to."""
     if len(argv) != 2:
         raise UsageError(f"expected one data set name, got {argv[1:]} (see --help)")
+    if _BEAM_OPTIONS.value and not _BEAM.value:
+        raise UsageError("--beam_options has no meaning without --beam")
     from jaxpose.data.build import build
     from jaxpose.data.manifest import read_manifest
     from jaxpose.data.verify import verify
@@ -66,6 +74,7 @@ def main(argv: list[str]) -> None:
         allow_missing=_ALLOW_MISSING.value,
         progress=_PROGRESS.value,
         box_offsets=_box_offsets(),
+        beam_options=_BEAM_OPTIONS.value if _BEAM.value else None,
     )
     manifest = verify(folder) if _VERIFY.value else read_manifest(folder)
     for name, split in manifest.splits.items():

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxpose.annotations.people import BOX_OFFSETS, BoxOffsets
@@ -42,6 +42,7 @@ def build(
     allow_missing: int = 0,
     progress: bool = True,
     box_offsets: BoxOffsets = BOX_OFFSETS,
+    beam_options: Sequence[str] | None = None,
 ) -> Path:
     """Convert a data set; does nothing where it is built already from the same source.
 
@@ -59,15 +60,20 @@ def build(
       progress: show a progress bar.
       box_offsets: a person without an annotated box gets the keypoint extent, and beyond it so
         many of its widths and heights to the left, top, right and bottom.
+      beam_options: convert through Apache Beam, with these options of its pipeline; [] runs it on
+        this machine. Records are refused at the end of the conversion then. Without, on all cores.
 
     Returns:
       The record folder, as `open_records` takes it.
 
     Raises:
-      UsageError: an unknown data set, config or format, or `people` of a set without joints.
+      UsageError: an unknown data set, config or format, `people` of a set without joints, or Beam
+        for shards or without Beam.
       DataError: bad or missing input, or another source under this name.
     """
     _check_arguments(dataset, config, canvas, format, name)
+    if beam_options is not None and format != "records":
+        raise UsageError(f"--beam writes TFRecords: it does not go with --format={format}")
     if len(box_offsets) != 4 or not all(0 <= share <= _LARGEST_OFFSET for share in box_offsets):
         raise UsageError(
             f"box_offsets={box_offsets}: four numbers (left, top, right, bottom) from 0 to "
@@ -84,9 +90,10 @@ def build(
         if is_built(folder, plan):
             return folder
         if format == "records":
-            from jaxpose.data.builders import write_records
+            from jaxpose.data.write_records import write_records
 
-            write_records(dataset, plan, Path(data_dir).expanduser(), progress)
+            where = Path(data_dir).expanduser()
+            write_records(dataset, plan, where, progress, beam_options)
         else:
             _write_shards(plan, folder, progress)
     return folder

@@ -4,11 +4,8 @@
 folder given as TFDS's manual directory.
 """
 
-import io
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -23,7 +20,6 @@ from jaxpose.data.records import Field, Record, record_fields
 from jaxpose.data.requirements import REQUIREMENTS
 from jaxpose.data.sources import Source, drawn_source, read_source
 from jaxpose.data.tfds_writing import CountedDownloadConfig, CutByCount, SameBytes
-from jaxpose.data.tfrecords import load_tensorflow
 from jaxpose.skeletons import COCO, MPII, NO_JOINTS, POSETRACK17, POSETRACK18, Skeleton
 
 _KEY_RANGE = 2**128  # TFDS sorts by keys of 128 bits
@@ -76,7 +72,7 @@ class Records(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         self._plan = plan
         self._canvas = canvas if plan is None else plan.canvas
         self._joints = joints
-        self.progress = False
+        self.progress = self.beam = False
         if plan is not None:
             self.name = plan.dataset
         super().__init__(**kwargs)
@@ -104,7 +100,8 @@ class Records(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         if self._plan is None:
             self._plan = self._plan_of(self._source(dl_manager))
-        return {split: self._generate_examples(split) for split in self._plan.splits}
+        examples = self._through_beam if self.beam else self._generate_examples
+        return {split: examples(split) for split in self._plan.splits}
 
     def _source(self, dl_manager: tfds.download.DownloadManager) -> Source:
         return Source(Path(dl_manager.manual_dir))
@@ -122,6 +119,12 @@ class Records(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         for number, record in enumerate(convert_split(self._plan, split, self.progress)):
             yield number * step, record
 
+    def _through_beam(self, split: str) -> Any:
+        from jaxpose.data.beam_conversion import ConvertSplit
+
+        assert self._plan is not None
+        return ConvertSplit(self._plan, split, Path(self.data_dir))
+
     def _example_writer(self) -> Any:
         return SameBytes(super()._example_writer())
 
@@ -132,6 +135,11 @@ class Records(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         super()._download_and_prepare(dl_manager, config)
         # Still in TFDS's temporary folder: the manifest appears in the same rename as the shards.
         assert self._plan is not None
+        if self.beam:
+            from jaxpose.data.beam_conversion import account
+
+            for split in self._plan.splits:
+                account(self._plan, split, Path(self.data_dir))
         written = {
             split: list(zip(sorted(info.filenames), info.shard_lengths, strict=True))
             for split, info in self.info.splits.items()
@@ -206,26 +214,7 @@ class Synthetic(Records):
         return Source(drawn) if drawn else drawn_source(Path(self.data_dir_root))
 
 
-_BUILDERS = {
+BUILDERS = {
     builder.source_name: builder
     for builder in (Mpii, Posetrack17, Posetrack18, CocoKeypoints, CocoDetection, Voc, Synthetic)
 }
-
-
-def write_records(dataset: str, plan: Plan, data_dir: Path, progress: bool) -> None:
-    """Write a plan as TFRecords under `data_dir` through the builder of `dataset`.
-
-    Raises:
-      DataError: as `convert_split`; TFDS's folder is removed then.
-    """
-    load_tensorflow()
-    builder = _BUILDERS[dataset](plan=plan, data_dir=data_dir, config=plan.config)
-    builder.progress = progress
-    config = tfds.download.DownloadConfig(try_download_gcs=False)
-    tfds.disable_progress_bar()  # it would count the examples beside our bar
-    try:
-        # TFDS prints about downloads that do not happen, and wants a folder for them.
-        with redirect_stdout(io.StringIO()), TemporaryDirectory() as downloads:
-            builder.download_and_prepare(download_dir=downloads, download_config=config)
-    finally:
-        tfds.enable_progress_bar()

@@ -19,7 +19,13 @@ from jaxpose.pipelines.record_sets import drawn_folder
 from jaxpose.pipelines.scoring import score
 from jaxpose.pipelines.system_protocol import choice, run_name
 from jaxpose.tasks import make_task
-from jaxpose.training.sharding import data_mesh, local_rows, put_batch, replicate
+from jaxpose.training.sharding import (
+    data_mesh,
+    distributed_start,
+    local_rows,
+    put_batch,
+    replicate,
+)
 from jaxpose.training.step import make_predict_step
 from jaxpose.training.workdir import write_atomic
 from jaxpose.zoo.finding import find, is_path
@@ -40,6 +46,7 @@ def evaluate(
     flip_test: bool | None = None,
     batch_size: int | None = None,
     output_dir: str | None = None,
+    distributed: str = "off",
     **of_detectors: Any,
 ) -> dict[str, Any]:
     """Score a run's checkpoint; None takes what the run's config says.
@@ -52,6 +59,9 @@ def evaluate(
     else the workdir; for another data set or split than the run's own, into
     `eval_<data set>_<split>` in the workdir.
 
+    With `distributed` 'auto' (see `sharding.distributed_start`) each process of a job reads and
+    predicts its rows of each batch; all of them get all scores, process 0 prints and writes.
+
     Returns:
       what scores.json holds: flat metrics and a `protocol` block.
 
@@ -59,6 +69,7 @@ def evaluate(
       CheckpointError: no intact checkpoint. DataError: no such records or split. UsageError: an
         option of the other task, or a detector without any class of the data set.
     """
+    distributed_start(distributed, option="--distributed")
     if not output_dir and not (is_path(workdir) and find(workdir).is_dir()):
         raise UsageError(f"--output_dir is needed beside {workdir}, which is no run's folder")
     restored = restore(workdir, step)
@@ -71,16 +82,20 @@ def evaluate(
     made = _provenance(restored, records)
     made |= {"run": run_name(workdir), "checkpoint_choice": choice(restored.config, step)}
     report = metrics | {"protocol": PROTOCOLS[config.task](records) | made}
-    folder = Path(output_dir) if output_dir else _folder(Path(workdir), restored.config, config)
+    if jax.process_index() == 0:
+        folder = Path(output_dir) if output_dir else _folder(Path(workdir), restored.config, config)
+        _write(folder, report, sheet)
+        for line in [*TABLES[config.task](report, records), f"written to {folder / SCORES}"]:
+            print(line)
+    return report
+
+
+def _write(folder: Path, report: Mapping[str, Any], sheet: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / SCORES, json.dumps(report, indent=2))
     if sheet is not None:
         (folder / "pictures").mkdir(exist_ok=True)
         cv2.imwrite(str(folder / "pictures" / "evaluation.png"), sheet[..., ::-1])
-    for line in TABLES[config.task](report, records):
-        print(line)
-    print(f"written to {folder / SCORES}")
-    return report
 
 
 def _folder(workdir: Path, own: ConfigDict, scored: ConfigDict) -> Path:

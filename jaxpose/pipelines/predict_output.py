@@ -22,6 +22,17 @@ IMAGES, VIDEOS = "images", "videos"
 _JPEG_QUALITY = 92
 
 
+def image_file(folder: Path, name: str) -> Path:
+    """Where the drawn picture of a frame of this name goes; DataError outside the folder."""
+    known = PurePosixPath(name).suffix.lower() in (".jpg", ".jpeg", ".png")
+    return resolve_inside(folder, name if known else f"{name}.jpg")
+
+
+def video_file(folder: Path, name: str) -> Path:
+    """Where the drawn video of this name goes; DataError outside the folder."""
+    return resolve_inside(folder, f"{name}.mp4")
+
+
 class Output:
     """Writes everything about each frame as it comes; a context manager, which finishes the files.
 
@@ -82,8 +93,7 @@ class Output:
         self.drawn += 1
 
     def _write_image(self, name: str, image: np.ndarray) -> None:
-        known = PurePosixPath(name).suffix.lower() in (".jpg", ".jpeg", ".png")
-        path = resolve_inside(self._folder / IMAGES, name if known else f"{name}.jpg")
+        path = image_file(self._folder / IMAGES, name)
         options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
         encoded = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1]
         try:
@@ -96,7 +106,7 @@ class Output:
         """The file of a video; that of the video before is finished."""
         if name != self._video_name:
             self._video.close()
-            path = resolve_inside(self._folder / VIDEOS, f"{name}.mp4")
+            path = video_file(self._folder / VIDEOS, name)
             self._writer = create_video(path, image.shape[1], image.shape[0], rate)
             self._video.callback(self._writer.close)
             self._video_name = name

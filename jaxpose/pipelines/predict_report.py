@@ -1,14 +1,17 @@
 """What a run of `predict` tells at its end: figures, notes, rows of failed inputs."""
 
+import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from jaxpose.errors import SomeInputsFailedError
 from jaxpose.inference.frames import Frame
 from jaxpose.inference.people import FrameResult
 from jaxpose.inference.video import VideoReport
 
+REPORT = "predict.json"
 _EXAMPLES = 3
 
 
@@ -50,6 +53,12 @@ class Tally:
             lines.append(f"{count} {note}: {', '.join(names[:_EXAMPLES])}{more}")
         return lines
 
+    def raise_failures(self, inputs: int) -> None:
+        """Raise SomeInputsFailedError where some of so many inputs failed."""
+        if self.errors:
+            failed = f"{len(self.errors)} of {inputs} inputs failed"
+            raise SomeInputsFailedError(f"{failed}, see above")
+
     def speed(self, drawn: int) -> str:
         """The line of frames a second; each stage as if it ran alone, without compilation."""
         took = time.perf_counter() - self._began
@@ -85,6 +94,14 @@ class Tally:
             "notes": self.notes(),
             **more,
         }
+
+
+def tell(notes: Iterable[str], tally: Tally, videos: Mapping[str, VideoReport]) -> None:
+    """Print notes, how much of each video was read, and on stderr what failed."""
+    for line in [*notes, *tally.notes(), *video_lines(videos)]:
+        print(line)
+    for error in tally.errors:
+        print(f"failed: {error}", file=sys.stderr)
 
 
 def video_lines(videos: Mapping[str, VideoReport]) -> list[str]:

@@ -28,6 +28,7 @@ def distributed_start(
     processes: int | None = None,
     process: int | None = None,
     heartbeat_seconds: int = 30,
+    option: str = "config.distributed",
 ) -> bool:
     """Join the other processes of a job; must come before anything else that touches jax.
 
@@ -42,6 +43,7 @@ def distributed_start(
       process: number of this process, from 0.
       heartbeat_seconds: silence after which a process counts as dead; jax's own 100 s keep the
         others waiting that long.
+      option: what errors call the mode.
 
     Returns:
       True if this process is now part of a job.
@@ -52,7 +54,7 @@ def distributed_start(
     if mode == "off":
         return False
     if mode != "auto":
-        raise UsageError(f"config.distributed is {mode!r}; use 'off' or 'auto'")
+        raise UsageError(f"{option} is {mode!r}; use 'off' or 'auto'")
     if jax.distributed.is_initialized():
         return True
     try:
@@ -65,9 +67,9 @@ def distributed_start(
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(
-            f"config.distributed=auto: cannot start the job: {reason} (outside SLURM, Open MPI, "
-            "Kubernetes and Cloud TPU set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and "
-            "JAX_PROCESS_ID, or use config.distributed=off)"
+            f"{option}=auto: cannot start the job: {reason} (outside SLURM, Open MPI, Kubernetes "
+            "and Cloud TPU set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or "
+            f"use {option}=off)"
         ) from error
     return True
 
