@@ -90,18 +90,6 @@ def find_candidates(
     return Candidates(peaks.points, jnp.where(peaks.valid, scores, 0), found)
 
 
-def flip_fields(fields: jax.Array, order: np.ndarray, direction: np.ndarray) -> jax.Array:
-    """Fields [B, h, w, 2 L] of mirrored images, mirrored back.
-
-    Args:
-      fields: x and y of each limb in turn.
-      order, direction: [L], see `limbs.LimbSet.flip`.
-    """
-    signs = np.stack([-direction, direction], -1)
-    pairs = fields[:, :, ::-1].reshape(*fields.shape[:3], -1, 2)
-    return (pairs[..., order, :] * jnp.asarray(signs, fields.dtype)).reshape(fields.shape)
-
-
 def _matrices(
     sigma: float, *, size: tuple[int, int], stride: int, scale: Scale
 ) -> tuple[np.ndarray, np.ndarray]:
