@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxpose.ops.limb_scores import limb_scores
 from jaxpose.ops.peaks import find_peaks
@@ -88,6 +89,19 @@ def find_candidates(
         samples, sample_threshold, sample_share, long_limb,
     )  # fmt: skip
     return Candidates(peaks.points, jnp.where(peaks.valid, scores, 0), found)
+
+
+def flip_fields(fields: jax.Array, order: ArrayLike, direction: ArrayLike) -> jax.Array:
+    """Fields [B, h, w, 2 L] mirrored left/right, with left and right limbs swapped.
+
+    Args:
+      fields: x and y of each limb in turn.
+      order, direction: [L], see `limbs.LimbSet.flip`.
+    """
+    mirrored = fields[:, :, ::-1].reshape(*fields.shape[:3], -1, 2)
+    swapped = jnp.take(mirrored, jnp.asarray(order), axis=3)
+    signs = jnp.asarray(direction, fields.dtype)[:, None] * jnp.array([-1, 1], fields.dtype)
+    return (swapped * signs).reshape(fields.shape)
 
 
 def _matrices(
