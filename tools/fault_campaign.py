@@ -30,16 +30,20 @@ _FLIPS = flags.DEFINE_integer("flips", 40, "Single bits to flip in array data.")
 _DAMAGES = flags.DEFINE_bool("damages", True, "Flip a bit of, cut and empty a shard of records.")
 _STEPS = flags.DEFINE_integer("steps", 60, "Training steps of a run.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the moments and bits.")
-_TASK = flags.DEFINE_enum("task", "pose", ["pose", "detection"], "Which network is trained.")
+_TASK = flags.DEFINE_enum(
+    "task", "pose", ["pose", "detection", "bottom_up"], "Which network is trained."
+)
 _SOURCE = flags.DEFINE_enum("source", "records", ["records", "shards"], "What runs read.")
 _FOLDER = flags.DEFINE_string("folder", None, "Where the runs go; a temporary folder without.")
 CONFIGS = {
     "pose": "configs/quickstart.py:smoke",
     "detection": "configs/ssd300_mpii_posetrack.py:smoke",
+    "bottom_up": "configs/openpose_posetrack.py:smoke",
 }
 SMALL = {
     "pose": ["model.stacks=1", "model.features=16", "model.depth=2", "input_size=(64,64)"],
     "detection": ["model.width=0.0625"],
+    "bottom_up": ["model.width=0.0625", "input_size=(32,32)", "eval.input_size=(64,64)"],
 }
 
 

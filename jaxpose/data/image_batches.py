@@ -1,4 +1,4 @@
-"""Batches from `images` records: a frame a row, its boxes (and people's joints) padded to a number."""
+"""Batches from `images` records: a frame a row, its boxes, and joints, padded to a fixed number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

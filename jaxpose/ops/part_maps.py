@@ -10,7 +10,6 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 Merge = Literal["max", "clipped_sum"]
 Bounds = Literal["exact", "rounded"]
@@ -98,18 +97,6 @@ def affinity_fields(
     # Summed before they are divided: people's limbs that cross give the mean of their directions.
     mean = [jnp.where(covers, u, 0).sum(1) / jnp.maximum(count, 1) for u in (ux, uy)]
     return jnp.stack(mean, -1).reshape(*count.shape[:3], -1), count
-
-
-def flip_fields(fields: jax.Array, order: ArrayLike, direction: ArrayLike) -> jax.Array:
-    """Fields [B, h, w, 2 L] mirrored left/right, with left and right limbs swapped.
-
-    Args:
-      order, direction: [L] each, of `LimbSet.flip`.
-    """
-    mirrored = fields[:, :, ::-1].reshape(*fields.shape[:3], -1, 2)
-    swapped = jnp.take(mirrored, jnp.asarray(order), axis=3)
-    sign = jnp.asarray(direction, fields.dtype)[:, None] * jnp.array([-1, 1], fields.dtype)
-    return (swapped * sign).reshape(fields.shape)
 
 
 def in_boxes(points_xy: jax.Array, boxes_xyxy: jax.Array) -> jax.Array:

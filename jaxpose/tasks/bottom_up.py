@@ -19,6 +19,7 @@ from jaxpose.skeletons import Skeleton
 from jaxpose.tasks.bottom_up_augment import augment
 from jaxpose.tasks.bottom_up_pictures import input_sheet, prediction_sheet
 from jaxpose.tasks.bottom_up_prediction import (
+    ASSEMBLY,
     limb_set,
     network_options,
     predict,
@@ -59,7 +60,9 @@ def bottom_up_task(config: ConfigDict) -> Task:
         loss=partial(loss, limbs=limbs.by_field, options=config.targets.to_dict()),
         predict=partial(predict, **test_time),
         predict_images=partial(predict_images, **test_time),
-        evaluator=partial(BottomUpEvaluator, skeleton),
+        evaluator=partial(
+            BottomUpEvaluator, skeleton, limbs, **{n: config.grouping[n] for n in ASSEMBLY}
+        ),
         picture=partial(prediction_sheet, **drawn),
         picture_inputs=partial(input_sheet, **drawn, **shown, options=config.targets.to_dict()),
     )

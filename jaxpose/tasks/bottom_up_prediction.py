@@ -1,4 +1,4 @@
-"""What a bottom-up network sees and says of whole frames: input, maps and fields.
+"""What a bottom-up network sees and says of whole frames: input, maps and fields, candidates.
 
 A view is a part of the frame as the network sees it; `to_source` matrices map its px to those of
 the frame. Its maps are 8 times smaller, centre on centre (`heatmaps.heatmap_to_input`).
@@ -18,9 +18,12 @@ from jaxpose.limbs import LimbSet, limbs_of
 from jaxpose.models.openpose import STRIDE, OpenPose
 from jaxpose.models.pretrained_openpose import PIXEL_SCALE
 from jaxpose.ops import affine, heatmaps, images, part_maps
+from jaxpose.ops.grouping import Candidates, Scale, find_candidates, flip_fields
 from jaxpose.tasks.task import Batch
 
 Size = tuple[int, int]
+# Fields of `config.grouping` that the host needs, when it assembles people.
+ASSEMBLY = ("min_parts", "min_mean_score")
 
 
 def limb_set(config: ConfigDict) -> LimbSet:
@@ -36,10 +39,9 @@ def limb_set(config: ConfigDict) -> LimbSet:
         limbs = LimbSet(skeleton.joints, pairs, tuple(config.part_limbs.places))
     strangers = {joint for pair in limbs.pairs for joint in pair} - set(skeleton.joints)
     if strangers or not limbs.size:
-        raise UsageError(
-            f"config.part_limbs.pairs names {', '.join(sorted(strangers)) or 'no limb'}; give pairs "
-            f"of the joints {', '.join(skeleton.joints)}"
-        )
+        named = ", ".join(sorted(strangers)) or "no limb"
+        known = ", ".join(skeleton.joints)
+        raise UsageError(f"config.part_limbs.pairs names {named}; give pairs of {known}")
     if limbs.places and sorted(limbs.places) != list(range(limbs.size)):
         raise UsageError(f"config.part_limbs.places is {limbs.places}; number {limbs.size} fields")
     return limbs
@@ -55,6 +57,8 @@ def network_options(config: ConfigDict) -> dict[str, Any]:
         "view": view,
         "mean": tuple(config.mean),
         "channels": config.channels,
+        "limbs": limbs,
+        "grouping": {n: v for n, v in config.grouping.items() if n not in ASSEMBLY},
         "flip": (skeleton.flip_order, *limbs.flip(skeleton.flip_order))
         if config.eval.flip_test
         else None,
@@ -132,7 +136,7 @@ def predict_maps(
     joints, limbs, direction = flip
     channels = np.append(joints, len(joints))  # background stays where it is
     mirrored_maps = heatmaps.flip_heatmaps(mirrored_maps, channels)
-    mirrored_fields = part_maps.flip_fields(mirrored_fields, limbs, direction)
+    mirrored_fields = flip_fields(mirrored_fields, limbs, direction)
     return (fields + mirrored_fields) / 2, (maps + mirrored_maps) / 2
 
 
@@ -158,29 +162,59 @@ def predict(
     view: Size,
     mean: tuple[float, ...],
     channels: str,
+    limbs: LimbSet,
+    grouping: Mapping[str, Any],
     **network: Any,
 ) -> dict[str, jax.Array]:
-    """Maps and fields of every frame of a batch.
+    """Candidates for people in every frame of a batch, and what they are from.
 
     Args:
       batch: image, matrix and valid of `network_input`, size [B, 2] (width, height) in source px.
       view: (h, w) of the network input.
+      limbs, grouping: see `candidates`.
       network: model and flip of `predict_maps`.
 
     Returns:
-      maps [B, h/8, w/8, K+1], fields [B, h/8, w/8, 2L], and to_source [B, 2, 3] from px of the maps
-      to source px.
+      points [B, K, P, 2] source px, scores [B, K, P] and limb_scores [B, L, P, P], see
+      `grouping.Candidates`; maps [B, h/8, w/8, K+1], fields [B, h/8, w/8, 2L], and to_source
+      [B, 2, 3] from px of the maps to source px.
     """
     to_source = frame_view(batch["size"], view)
     inputs = network_input(batch, to_source, view, mean, channels)
     fields, maps = predict_maps(variables, inputs, **network)
-    return {"maps": maps, "fields": fields, "to_source": map_to_source(to_source)}
+    shown = batch["size"] / to_source[:, 0, :1]
+    found = candidates(fields, maps, shown, view, limbs, grouping)
+    points = affine.transform_points(to_source[:, None], found.points)
+    raw = {"maps": maps, "fields": fields, "to_source": map_to_source(to_source)}
+    return {**found._asdict(), "points": points, **raw}
+
+
+def candidates(
+    fields: jax.Array,
+    maps: jax.Array,
+    sizes: jax.Array,
+    view: Size,
+    limbs: LimbSet,
+    grouping: Mapping[str, Any],
+) -> Candidates:
+    """Peaks and limbs, in px of the view.
+
+    Args:
+      fields, maps: of `predict_maps`.
+      sizes: [B, 2] width and height of the frames, in px of the view.
+      limbs: which fields hold which limbs; the candidates' limbs are in its order of assembly.
+      grouping: thresholds and numbers of `find_candidates`.
+    """
+    in_order = fields[..., limbs.channels.ravel()]
+    return find_candidates(
+        [Scale(maps[..., :-1], in_order)], limbs.indices, view, sizes, stride=STRIDE, **grouping
+    )
 
 
 def predict_images(
     variables: Mapping[str, Any], images_uint8: jax.Array, **options: Any
 ) -> dict[str, jax.Array]:
-    """Maps and fields of whole images [B, H, W, 3] uint8 RGB; see `predict`."""
+    """The same of whole images [B, H, W, 3] uint8 RGB, in their px; see `predict`."""
     count, height, width = images_uint8.shape[:3]
     size = jnp.tile(jnp.array([float(width), float(height)]), (count, 1))
     batch = {

@@ -22,8 +22,8 @@ from jaxpose.training.checkpoint import Checkpoints
 
 REPOSITORY = Path(__file__).parents[2]
 # What the tasks call the figure that the best checkpoint is chosen by, and what they count.
-METRIC = {"pose": "pckh", "detection": "map"}
-COUNTED = {"pose": "people", "detection": "images"}
+METRIC = {"pose": "pckh", "detection": "map", "bottom_up": "posetrack_total"}
+COUNTED = {"pose": "people", "detection": "images", "bottom_up": "people"}
 pose_only = pytest.mark.parametrize("task", ["pose"], indirect=True, scope="session")
 
 
@@ -116,8 +116,11 @@ def test_restore_takes_the_averaged_weights_and_predicts(run):
     found = restored.predict(images)
     if restored.config.task == "pose":
         assert found["points"].shape == (3, 15, 2) and found["scores"].shape == (3, 15)
-    else:
+    elif restored.config.task == "detection":
         assert found["boxes"].shape == (3, 200, 4) and found["valid"].dtype == bool
+    else:
+        assert found["points"].shape == (3, 15, 4, 2)
+        assert found["limb_scores"].shape == (3, 14, 4, 4)
     for path in (folder / "checkpoints", folder / "checkpoints" / "6"):
         again = jaxpose.restore(path, step=6).predict(images)
         for name, values in found.items():
