@@ -12,6 +12,7 @@ from jaxpose.data.image_batches import image_rows
 from jaxpose.data.manifest import Manifest, record_folder
 from jaxpose.data.people_batches import people_rows
 from jaxpose.errors import UsageError
+from jaxpose.tasks.bottom_up_prediction import limb_set
 
 PERSON = "person"
 # Config of the records that a task reads, and what one of them is called.
@@ -43,7 +44,7 @@ def record_folders(config: ConfigDict) -> dict[str, Path]:
 
 
 def fill_in(config: ConfigDict, train_sets: Sequence[Manifest], validation_set: Manifest) -> None:
-    """Write what the records decide into a config: canvas, and joint set or classes and room.
+    """Write what the records decide into a config: canvas, joint set or classes, and room.
 
     Raises:
       UsageError: the network has none of the classes of the scored data set.
@@ -54,6 +55,9 @@ def fill_in(config: ConfigDict, train_sets: Sequence[Manifest], validation_set: 
         set_skeleton(config, train_sets[0].skeleton if from_data else skeleton_of(config))
     if config.task == "pose":
         return
+    if config.task == "bottom_up":
+        limbs = limb_set(config)
+        config.part_limbs.update(pairs=limbs.pairs, places=limbs.places)
     splits = [manifest.split(config.data.train_split) for manifest in train_sets]
     config.max_boxes = config.max_boxes or max(1, *(split.most_boxes for split in splits))
     config.max_ignored = config.max_ignored or max(split.most_ignored for split in splits)

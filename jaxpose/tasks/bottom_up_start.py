@@ -1,4 +1,4 @@
-"""What a bottom-up network starts training from: VGG19 of ImageNet in its trunk, or random values."""
+"""What a bottom-up network starts training from: VGG19 of ImageNet, or random values."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
