@@ -36,6 +36,10 @@ def shrink(config, data):
     else:
         config.model.width = 1 / 16
         config.batch_size, config.eval.batch_size = 2, 4
+    if config.task == "bottom_up":
+        config.input_size, config.eval.input_size = (32, 32), (64, 64)
+        config.grouping.max_peaks = 4
+    if config.task == "detection":
         config.optimizer.warmup_steps = 0
     return config
 
