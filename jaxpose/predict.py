@@ -2,7 +2,7 @@
 
 INPUT is a picture (JPEG, PNG), a video, a folder of them, or a pattern such as 'photos/*.jpg'. A
 checkpoint is a training run's folder, a file, a name of `jaxpose.zoo.list()`, or a URL (hf://,
-https://, gs://).
+https://, gs://). A bottom-up network as --pose finds people itself, without a detector.
 """
 
 from absl import flags
@@ -19,6 +19,7 @@ _SAVE_IMAGES = flags.DEFINE_bool("save_images", False, "Draw on pictures and vid
 _SAVE_VIDEO = flags.DEFINE_bool("save_video", False, "Draw on videos.")
 _DRAW_BOXES = flags.DEFINE_bool("draw_boxes", True, "Draw people's boxes.")
 _DRAW_LABELS = flags.DEFINE_bool("draw_labels", True, "Write people's numbers and scores.")
+_SCALES = flags.DEFINE_list("scales", ["1"], "Scales that a bottom-up network averages over.")
 _OPTIONS = {
     "det_threshold": flags.DEFINE_float(
         "det_threshold", 0.15, "Least score of a person box, own ones too."
@@ -44,6 +45,7 @@ _OPTIONS = {
 
 def main(argv: list[str]) -> None:
     """Flags -> one call."""
+    from jaxpose.inference.options import numbers
     from jaxpose.pipelines.predict import predict
 
     predict(
@@ -58,6 +60,7 @@ def main(argv: list[str]) -> None:
         save_video=_SAVE_VIDEO.value,
         draw_boxes=_DRAW_BOXES.value,
         draw_labels=_DRAW_LABELS.value,
+        scales=numbers("scales", _SCALES.value),
         **{name: flag.value for name, flag in _OPTIONS.items()},
     )
 

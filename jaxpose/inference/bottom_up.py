@@ -19,7 +19,6 @@ from jaxpose.annotations.people import person_box
 from jaxpose.annotations.schema import Person as AnnotatedPerson
 from jaxpose.evaluation.bottom_up import assembled_people
 from jaxpose.inference.frames import Boxes
-from jaxpose.inference.options import Options
 from jaxpose.inference.restore import Restored
 from jaxpose.inference.steps import require_task
 from jaxpose.limbs import LimbSet
@@ -66,23 +65,24 @@ def is_bottom_up(network: Restored) -> bool:
     return network.config.task == "bottom_up"
 
 
-def bottom_up_functions(restored: Restored, options: Options) -> BottomUpFunctions:
-    """The network's functions.
-
-    Args:
-      options: flip_test, scales and max_persons matter here.
+def bottom_up_functions(
+    restored: Restored,
+    flip_test: bool,
+    scales: tuple[float, ...] = (1.0,),
+    max_persons: int | None = None,
+) -> BottomUpFunctions:
+    """The network's functions; see `options.Options` for the arguments.
 
     Raises:
       UsageError: another task's network.
     """
     require_task(restored, "bottom_up", "bottom-up network")
     config = restored.config.copy_and_resolve_references().unlock()
-    config.eval.flip_test = options.flip_test
+    config.eval.flip_test = flip_test
     network, limbs = network_options(config), limb_set(config)
     shown = {name: network[name] for name in ("mean", "channels")}
     found = {name: network[name] for name in ("model", "flip", "limbs", "grouping")}
     thresholds = {name: config.grouping[name] for name in ASSEMBLY}
-    scales = tuple(options.scales)
     return BottomUpFunctions(
         views=views_of(network["view"]),
         empty=lambda view, frames: tuple(
@@ -93,7 +93,7 @@ def bottom_up_functions(restored: Restored, options: Options) -> BottomUpFunctio
             partial(_show, scales=scales, **shown), donate_argnums=0, static_argnames="view"
         ),
         find=jax.jit(partial(_find, scales=scales, **found), static_argnames="view"),
-        people=partial(people_of, limbs=limbs, most=options.max_persons, **thresholds),
+        people=partial(people_of, limbs=limbs, most=max_persons, **thresholds),
         variables=restored.variables,
     )
 
@@ -136,10 +136,11 @@ def people_of(
     found = assembled_people(candidates._asdict(), limbs, **thresholds)
     order = np.argsort(-found.scores, kind="stable")[:most]
     joints = found.keypoints[order].astype(np.float32)
-    boxes = [person_box(AnnotatedPerson(person))[0] for person in joints]
+    there = joints.any(-1)
+    flagged = np.concatenate([joints[..., :2], 2 * there[..., None]], -1)
+    boxes = [person_box(AnnotatedPerson(person))[0] for person in flagged]
     whole = joints.shape[1] + limbs.size
-    missing = joints[..., 2] <= 0
-    joints[missing, :2] = np.nan
+    joints[~there, :2] = np.nan
     scores = np.clip(found.scores[order] / whole, 0, 1).astype(np.float32)
     return Boxes(np.array(boxes, np.float32).reshape(-1, 4), scores), joints
 

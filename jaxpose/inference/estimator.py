@@ -58,7 +58,9 @@ class PoseEstimator:
         if is_bottom_up(pose):
             if detector is not None:
                 raise UsageError("a bottom-up network finds people itself: give no detector")
-            self._detector = bottom_up_functions(pose, options)
+            self._detector = bottom_up_functions(
+                pose, options.flip_test, options.scales, options.max_persons
+            )
         else:
             self._pose = pose_functions(pose, options.flip_test)
             self._detector = detector and detector_functions(

@@ -5,6 +5,7 @@ have neither. `scales` are of those alone.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -47,6 +48,14 @@ class Options(NamedTuple):
     pose_batch_size: int | None = None
     flip_test: bool = True
     scales: tuple[float, ...] = (1.0,)
+
+
+def numbers(name: str, texts: Sequence[str]) -> tuple[float, ...]:
+    """A list flag's values; UsageError where one is no number."""
+    try:
+        return tuple(float(text) for text in texts)
+    except ValueError:
+        raise UsageError(f"--{name}={','.join(texts)}: give numbers") from None
 
 
 def checked(options: Options) -> Options:

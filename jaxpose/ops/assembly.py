@@ -5,9 +5,10 @@ The rules are those of CMU's OpenPose as its ports keep them (Cao et al. 2017, s
 - Of each limb, pairs of peaks are taken by falling score; each peak is used once a limb.
 - A pair whose peaks nobody has makes a person, unless the limb closes a circle of earlier ones.
 - A pair whose first peak is somebody's gives that person the second; where the person has another
-  there, that one is replaced and still counts. A pair whose second peak is somebody's gives nothing
-  (in lists from the root of a tree outwards, as CMU's, the person has a first peak), but where the
-  person has no first peak and the limb may begin people: then it gives that, for lists in any order.
+  there, that one is replaced and still counts.
+- A pair whose second peak is somebody's gives nothing, but where the person has no first peak and
+  the limb may begin people: then it gives that. CMU's list goes from the root of a tree outwards,
+  where this cannot happen; so lists in any order work.
 - A pair that belongs to two people makes them one where they have no part in common; where they
   have, the earlier one gets the second peak as above.
 - A person's score is the sum of the scores of the peaks and pairs that were added.

@@ -13,6 +13,7 @@ from jaxpose.evaluation.precision_recall import Curve
 from jaxpose.pipelines.markup import Child, element, html_text
 from jaxpose.pipelines.system_curves import best_threshold, charts, pooled
 from jaxpose.pipelines.system_gallery import Judged, data_uri, drawing, extremes, judged
+from jaxpose.pipelines.system_protocol import NO_BOXES
 from jaxpose.pipelines.system_submission import ScoredFrame
 from jaxpose.skeletons import Skeleton
 
@@ -77,7 +78,8 @@ def _number(value: float | None) -> str:
 def _header(title: str, document: Mapping[str, Any]) -> list[Element]:
     protocol = document["protocol"]
     detector = protocol["detector"]
-    boxes = f"boxes by {detector['run']}" if detector else "annotated boxes"
+    without = "no boxes" if protocol["boxes"] == NO_BOXES else "annotated boxes"
+    boxes = f"boxes by {detector['run']}" if detector else without
     total = element("p", element("b", _number(document["Total"])), " Total AP", class_="total")
     words = element(
         "div",

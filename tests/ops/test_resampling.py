@@ -77,4 +77,6 @@ def test_products_on_the_device():
     values = np.asarray(jax.jit(lambda x, p: resampled_at(x, rows, columns, p))(images, points))
     for image, channel, place in np.ndindex(3, 2, 4):
         x, y = np.asarray(points)[image, channel, place]
-        assert values[image, channel, place] == pytest.approx(wanted[image, channel, y, x], abs=1e-6)
+        assert values[image, channel, place] == pytest.approx(
+            wanted[image, channel, y, x], abs=1e-6
+        )
