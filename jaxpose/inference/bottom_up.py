@@ -104,7 +104,7 @@ def views_of(view: View) -> tuple[View, ...]:
     Its own, a square and 4:3, all with its shorter side, lying and upright; whole map pixels.
     """
     short, long = min(view), max(view)
-    between = -(-short * 4 // 3) // STRIDE * STRIDE
+    between = -(-short * 4 // (3 * STRIDE)) * STRIDE
     sides = {long, min(long, between), short}
     return tuple(sorted({shape for side in sides for shape in permutations((short, side))}))
 

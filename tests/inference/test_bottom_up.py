@@ -95,7 +95,7 @@ def test_views_and_which_frame_is_shown_in_which():
 
 
 def test_people_of_frames_of_several_shapes_in_their_order(estimator):
-    corners = [[(40, 20), (80, 30)], [(30, 30)], [], [(100, 20), (36, 20), (70, 28)]]
+    corners = [[(40, 20), (80, 30)], [(40, 30)], [], [(100, 20), (36, 20), (70, 28)]]
     sizes = [(96, 64), (64, 96), (96, 64), (120, 60)]
     images = [picture(*size, *own) for size, own in zip(sizes, corners, strict=True)]
     frames = [Frame(f"{n}", image) for n, image in enumerate(images)]
@@ -127,7 +127,7 @@ def test_one_picture(estimator):
 
 def test_frames_are_enlarged_and_reduced(estimator):
     large = estimator()(picture(960, 640, (400, 200), (800, 300), reach=240))
-    assert_found(large, [(400, 200), (800, 300)], within=15, reach=240)
+    assert_found(large, [(400, 200), (800, 300)], within=20, reach=240)
     small = estimator()(picture(48, 32, (24, 10), reach=12))
     assert_found(small, [(24, 10)], within=1.5, reach=12)
 
@@ -139,9 +139,10 @@ def test_scales_are_averaged_in_place(estimator):
 
 
 def test_both_mirrorings_are_averaged(estimator):
-    # The stub's limbs run to the right in the mirrored picture too: nothing is left of them.
-    image = picture(96, 64, (40, 20))
-    assert estimator(flip_test=True)(image) == []
+    # The stub's limbs run to the right in the mirrored picture too: those across are gone.
+    (person,) = estimator(flip_test=True)(picture(96, 64, (40, 20)))
+    assert np.isnan(person.keypoints[0]).all()
+    np.testing.assert_allclose(person.keypoints[1:], joints_of((40, 20))[1:], rtol=0, atol=2)
 
 
 def test_what_has_no_meaning_is_refused(estimator):
