@@ -1,8 +1,8 @@
 """Top-down beside bottom-up as one HTML file: AP of columns and joints, frames a second."""
 
 from collections.abc import Mapping, Sequence
-from math import log10
-from typing import Any
+from math import ceil, floor, log10
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -119,36 +119,34 @@ def _speeds(speeds: Sequence[CrowdSpeed], machine: Mapping[str, str]) -> list[El
     return section("Speed", quiet, _chart(speeds), table(head, rows, "scores"))
 
 
+class _Plot(NamedTuple):
+    """Ranges of people and of frames a second; both axes are logarithmic."""
+
+    people: tuple[int, int]
+    rates: tuple[float, float]
+
+    def place(self, number: float, rate: float) -> tuple[float, float]:
+        (first, last), (low, high) = self.people, self.rates
+        along, up = log10(number / first) / log10(last / first), log10(rate / low)
+        x, y = _WIDTH * along, _HEIGHT * (1 - up / log10(high / low))
+        return round(_LEFT + x, 1), round(_TOP + y, 1)
+
+
 def _chart(speeds: Sequence[CrowdSpeed]) -> Element:
-    """Frames a second over people, both axes logarithmic."""
-    lines = {
-        system: [(row.people, 1 / second) for row, second in zip(speeds, seconds, strict=True)]
-        for system, seconds in (
-            ("top-down", [row.top_down for row in speeds]),
-            ("bottom-up", [row.bottom_up for row in speeds]),
-        )
-    }
-    rates = [rate for points in lines.values() for _, rate in points]
-    low, high = 10 ** np.floor(log10(min(rates))), 10 ** np.ceil(log10(max(rates) * 1.001))
+    """Frames a second over people."""
     people = [row.people for row in speeds]
-    widest = max(people) if max(people) > min(people) else min(people) * 10
-
-    def place(number: float, rate: float) -> tuple[float, float]:
-        along = log10(number / min(people)) / log10(widest / min(people))
-        up = log10(rate / low) / log10(high / low)
-        return round(_LEFT + _WIDTH * along, 1), round(_TOP + _HEIGHT * (1 - up), 1)
-
-    parts = []
-    for number in people:
-        x, bottom = place(number, low)
-        parts.append(element("line", x1=x, x2=x, y1=_TOP, y2=bottom, class_="grid"))
-        parts.append(element("text", f"{number}", x=x, y=bottom + 14, text_anchor="middle"))
-    for power in range(round(log10(low)), round(log10(high)) + 1):
-        _, y = place(min(people), 10.0**power)
-        parts.append(element("line", x1=_LEFT, x2=_LEFT + _WIDTH, y1=y, y2=y, class_="grid"))
-        parts.append(element("text", f"{10.0**power:g}", x=_LEFT - 5, y=y + 3, text_anchor="end"))
-    for system, points in lines.items():
-        drawn = " ".join("{:g},{:g}".format(*place(*point)) for point in points)
+    rates = {
+        "top-down": [1 / row.top_down for row in speeds],
+        "bottom-up": [1 / row.bottom_up for row in speeds],
+    }
+    every = [rate for own in rates.values() for rate in own]
+    low, high = floor(log10(min(every))), ceil(log10(max(every) * 1.001))
+    last = max(people) if max(people) > min(people) else 10 * min(people)
+    plot = _Plot((min(people), last), (10.0**low, 10.0**high))
+    parts = _axes(plot, people, range(low, high + 1))
+    for system, own in rates.items():
+        points = [plot.place(*point) for point in zip(people, own, strict=True)]
+        drawn = " ".join(f"{x:g},{y:g}" for x, y in points)
         parts.append(element("g", element("polyline", points=drawn), class_=_STYLES[system]))
     box = f"0 0 {_LEFT + _WIDTH + _RIGHT} {_TOP + _HEIGHT + _BOTTOM}"
     label = "Frames a second over the number of people"
@@ -158,6 +156,19 @@ def _chart(speeds: Sequence[CrowdSpeed]) -> Element:
         for system, style in _STYLES.items()
     ]
     return element("figure", element("figcaption", element("b", label), *keys), svg, class_="chart")
+
+
+def _axes(plot: _Plot, people: Sequence[int], powers: range) -> list[Element]:
+    parts = []
+    for number in people:
+        x, bottom = plot.place(number, plot.rates[0])
+        parts.append(element("line", x1=x, x2=x, y1=_TOP, y2=bottom, class_="grid"))
+        parts.append(element("text", f"{number}", x=x, y=bottom + 14, text_anchor="middle"))
+    for power in powers:
+        _, y = plot.place(plot.people[0], 10.0**power)
+        parts.append(element("line", x1=_LEFT, x2=_LEFT + _WIDTH, y1=y, y2=y, class_="grid"))
+        parts.append(element("text", f"{10.0**power:g}", x=_LEFT - 5, y=y + 3, text_anchor="end"))
+    return parts
 
 
 def _number(value: float | None) -> str:
