@@ -30,7 +30,7 @@ class Colours(nn.Module):
 
     @nn.compact
     def __call__(self, images):
-        maps = 4 * nn.avg_pool(images, (8, 8), (8, 8))
+        maps = 1.8 * nn.avg_pool(images, (8, 8), (8, 8))
         maps = jnp.concatenate([maps, 1 - maps.max(-1, keepdims=True)], -1)
         fields = jnp.broadcast_to(jnp.array([1.0, 0, 0, 1]), (*maps.shape[:3], 4))
         return fields[None], maps[None]
