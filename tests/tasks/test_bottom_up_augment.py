@@ -131,6 +131,11 @@ def test_the_person_gets_its_share_of_the_view():
     angle = np.degrees(np.arctan2(*np.asarray(crop)[:, 1, ::-1][:, 1:].T))[0]
     assert np.abs(angle).max() <= 40.01 and angle.std() > 15
     assert 10 < int(flipped.sum()) < 54
+    whole = OPTIONS | {"shift": 0.0, "person_size": 0, "scale": (1.0, 1.0)}
+    crop, _ = random_view(jax.random.key(1), people, frames(64)["size"], whole, SIZE)
+    np.testing.assert_allclose(
+        np.abs(np.linalg.det(np.asarray(crop)[:, :, :2])), (64 / 180) ** 2, rtol=1e-3
+    )
     little = OPTIONS | {"shift": 0.0, "largest_zoom": 0.5}
     crop, _ = random_view(jax.random.key(1), people, frames(64)["size"], little, SIZE)
     np.testing.assert_allclose(np.abs(np.linalg.det(np.asarray(crop)[:, :, :2])), 0.25, rtol=1e-3)
