@@ -146,7 +146,7 @@ def random_view(
 
 
 def _main_box(key: jax.Array, boxes: jax.Array, frame: jax.Array) -> jax.Array:
-    """One box [B, 4] of each row of boxes [B, N, 4], all alike likely; `frame` [B, 4] where none."""
+    """One box [B, 4] of each row of boxes [B, N, 4], all alike likely; `frame` where none."""
     usable = (boxes[..., 2:] > boxes[..., :2]).all(-1)
     lots = jnp.where(usable, jax.random.uniform(key, usable.shape, boxes.dtype), -1)
     chosen = jnp.take_along_axis(boxes, lots.argmax(1)[:, None, None], 1)[:, 0]
