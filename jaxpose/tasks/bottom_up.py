@@ -35,8 +35,8 @@ def bottom_up_task(config: ConfigDict) -> Task:
     skeleton, limbs = skeleton_of(config), limb_set(config)
     test_time = network_options(config)
     size = (int(config.input_size[0]), int(config.input_size[1]))
-    shown = {name: test_time[name] for name in ("mean", "channels")}
-    drawn = {"skeleton": skeleton, "limbs": limbs}
+    shown: dict[str, Any] = {name: test_time[name] for name in ("mean", "channels")}
+    drawn: dict[str, Any] = {"skeleton": skeleton, "limbs": limbs}
     return Task(
         name="bottom_up",
         outputs=f"{skeleton.size} parts, {limbs.size} limbs",
@@ -111,7 +111,7 @@ def loss(
     size = (outputs[1].shape[2], outputs[1].shape[3])
     truth = targets(batch, limbs, size, options)
     rows = jnp.maximum(batch["mask"].sum(), 1)
-    parts = {}
+    parts: dict[str, jax.Array] = {}
     for name, found in zip(("fields", "maps"), outputs, strict=True):
         wanted, weight = truth[name], truth[f"{name}_weight"] * batch["mask"][:, None, None, None]
         each = (weight * jnp.square(found - wanted)).sum((1, 2, 3, 4)) / (2 * rows)
