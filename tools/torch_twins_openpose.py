@@ -6,6 +6,7 @@ A twin of `jaxpose.models.openpose` for parity tests and side-by-side runs: plai
 from collections.abc import Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 from torch import nn
@@ -110,7 +111,7 @@ def openpose_parity(
         "matrix": np.eye(2, 3, dtype=np.float32)[None],
         "valid": np.array([[0, 0, width, height]], np.float32),
     }
-    view = frame_view(np.array([[width, height]], np.float32), (184, 248))
+    view = frame_view(jnp.array([[width, height]], jnp.float32), (184, 248))
     x = network_input(batch, view, (184, 248), tuple(config.mean), config.channels)
     fields, maps = jax.jit(model.apply)(network.variables, x)
     with torch.no_grad():

@@ -33,7 +33,7 @@ from jaxpose.tasks.task import Batch, Task
 def bottom_up_task(config: ConfigDict) -> Task:
     """The bottom-up task of a config (see `jaxpose.defaults.bottom_up_config` for its fields)."""
     skeleton, limbs = skeleton_of(config), limb_set(config)
-    test_time = network_options(config)
+    place, test_time = skeleton.joints.index, network_options(config)
     size = (int(config.input_size[0]), int(config.input_size[1]))
     shown: dict[str, Any] = {name: test_time[name] for name in ("mean", "channels")}
     drawn: dict[str, Any] = {"skeleton": skeleton, "limbs": limbs}
@@ -51,10 +51,7 @@ def bottom_up_task(config: ConfigDict) -> Task:
             options=config.augment.to_dict(),
             size=size,
             flip_order=skeleton.flip_order,
-            midpoints=tuple(
-                tuple(skeleton.joints.index(joint) for joint in joints)
-                for joints in config.midpoints
-            ),
+            midpoints=tuple((place(a), place(b), place(c)) for a, b, c in config.midpoints),
             **shown,
         ),
         loss=partial(loss, limbs=limbs.by_field, options=config.targets.to_dict()),
