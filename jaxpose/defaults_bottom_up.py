@@ -43,7 +43,8 @@ def bottom_up_config() -> ConfigDict:
             "merge": "max",  # 'clipped_sum' as tensorboy's port
         },
         "augment": {
-            # A person's longer side becomes person_size * U(scale) of the crop.
+            # A person's longer side becomes person_size * U(scale) of the crop; with 0 the frame's
+            # becomes U(scale) of it.
             "person_size": 0.6,
             "scale": (0.5, 1.1),
             "largest_zoom": 4.0,

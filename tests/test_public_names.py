@@ -10,9 +10,12 @@ import jaxpose
 NAMES = {
     "jaxpose.models.hourglass:StackedHourglass": "num_joints stacks blocks features stem",
     "jaxpose.models.ssd:SSD": "image_size num_classes",
+    "jaxpose.models.openpose:OpenPose": "num_parts num_limbs stages",
     "jaxpose.models.pretrained:load_named_weights": "model weights source",
     "jaxpose.ops.heatmaps:render_heatmaps": "points_xy valid size sigma",
     "jaxpose.ops.heatmaps:decode_heatmaps": "maps quarter_offset",
+    "jaxpose.ops.part_maps:confidence_maps": "points_xy valid size sigma merge",
+    "jaxpose.ops.part_maps:affinity_fields": "points_xy valid limbs size width",
     "jaxpose.ops.affine:crop_matrix": "center scale resolution rotation",
     "jaxpose.ops.default_boxes:default_boxes": "image_size scales truncate_sizes clip",
     "jaxpose.ops.boxes:pairwise_iou": "a_xyxy b_xyxy",

@@ -68,8 +68,8 @@ def image_rows(
         check=partial(_check, wanted),
         neutral=partial(_neutral, wanted),
         name=_name,
-        labels=lambda manifest: partial(_labels, wanted, manifest.skeleton),
-        graph=lambda tf, manifest: partial(_graph_labels, wanted, manifest.skeleton, tf),
+        labels=lambda manifest: partial(_labels, wanted, manifest),
+        graph=lambda tf, manifest: partial(_graph_labels, wanted, manifest, tf),
     )
 
 
@@ -106,13 +106,13 @@ def _name(record: Record) -> str:
     return f"{record['dataset']}/{record['image/id']}"
 
 
-def _labels(wanted: _Wanted, source: Skeleton, record: Record) -> Labels:
+def _labels(wanted: _Wanted, manifest: Manifest, record: Record) -> Labels:
     of_class = np.asarray(record["people/category"])[:, None] == np.array(wanted.classes)
     boxes = record["people/box_xyxy"]
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(1) & np.isfinite(boxes).all(1)
     kept = of_class.any(1) & has_area
     if wanted.joints is not None:
-        keypoints = convert_keypoints(record["people/keypoints"], source, wanted.joints)
+        keypoints = convert_keypoints(record["people/keypoints"], manifest.skeleton, wanted.joints)
         kept = of_class.any(1) & (has_area | (keypoints[..., 2] > 0).any(1))
         boxes = np.where(has_area[:, None], boxes, 0)
     ignored = _extents(record["ignore/xy"], record["ignore/lengths"])
@@ -127,7 +127,7 @@ def _labels(wanted: _Wanted, source: Skeleton, record: Record) -> Labels:
     if wanted.joints is not None:
         with_joints = {
             "keypoints": _filled(keypoints[kept], most),
-            "joint_mask": joint_mask(source, wanted.joints),
+            "joint_mask": joint_mask(manifest.skeleton, wanted.joints),
             **{n: _filled(record[f"people/{n}"][kept], most, np.nan) for n in _JOINT_FIELDS},
         }
     return with_joints | {
@@ -161,7 +161,7 @@ def _extents(vertices: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([low, high], 1)
 
 
-def _graph_labels(wanted: _Wanted, source: Skeleton, tf: Any, record: Record) -> Labels:
+def _graph_labels(wanted: _Wanted, manifest: Manifest, tf: Any, record: Record) -> Labels:
     """The same in TensorFlow; what does not fit is cut off and told as a problem."""
     name = tf.strings.join([record["dataset"], "/", record["image/id"]])
     of_class = record["people/category"][:, None] == tf.constant(wanted.classes)
@@ -170,7 +170,7 @@ def _graph_labels(wanted: _Wanted, source: Skeleton, tf: Any, record: Record) ->
     has_area &= tf.reduce_all(tf.math.is_finite(boxes), 1)
     kept, with_joints = tf.reduce_any(of_class, 1) & has_area, {}
     if wanted.joints is not None:
-        with_joints = _graph_joints(wanted.joints, source, tf, record)
+        with_joints = _graph_joints(wanted.joints, manifest.skeleton, tf, record)
         annotated = tf.reduce_any(with_joints["keypoints"][..., 2] > 0, 1)
         kept = tf.reduce_any(of_class, 1) & (has_area | annotated)
         boxes = tf.where(has_area[:, None], boxes, 0.0)
@@ -183,7 +183,7 @@ def _graph_labels(wanted: _Wanted, source: Skeleton, tf: Any, record: Record) ->
     if wanted.joints is not None:
         with_joints = {
             "keypoints": filled(with_joints["keypoints"]),
-            "joint_mask": tf.constant(joint_mask(source, wanted.joints)),
+            "joint_mask": tf.constant(joint_mask(manifest.skeleton, wanted.joints)),
             **{name: filled(with_joints[name], np.nan) for name in _JOINT_FIELDS},
         }
 

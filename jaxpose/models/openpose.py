@@ -162,13 +162,19 @@ class OpenPose(nn.Module):
         )
         for name, channels in OWN_LAYERS:
             features = conv(features, scaled(channels, self.width), 3, name=name)
-        sizes, outputs, x = (self.num_parts, self.num_limbs), [], features
+        fields, maps, x = [], [], features
         for number in range(1, self.stages + 1):
-            layers = FIRST_STAGE if number == 1 else LATER_STAGES
-            outputs.append(Stage(layers, *sizes, *how, name=f"stage{number}")(x, train))
-            fields, maps = (output.astype(features.dtype) for output in outputs[-1])
-            x = jnp.concatenate([fields, maps, features], -1)
-        fields, maps = zip(*outputs, strict=True)
+            stage = Stage(
+                FIRST_STAGE if number == 1 else LATER_STAGES,
+                self.num_parts,
+                self.num_limbs,
+                *how,
+                name=f"stage{number}",
+            )
+            outputs = stage(x, train)
+            fields.append(outputs[0])
+            maps.append(outputs[1])
+            x = jnp.concatenate([*(one.astype(features.dtype) for one in outputs), features], -1)
         return jnp.stack(fields), jnp.stack(maps)
 
 

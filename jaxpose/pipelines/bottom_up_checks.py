@@ -54,7 +54,7 @@ def _augmentation_rules(config: ConfigDict) -> Rules:
     options = config.augment
     low, high = options.scale
     return {
-        "augment.person_size": (options.person_size > 0, "above 0"),
+        "augment.person_size": (options.person_size >= 0, "0 (whole frames) or more"),
         "augment.scale": (0 < low <= high, "two rising numbers above 0"),
         "augment.largest_zoom": (options.largest_zoom > 0, "above 0"),
         "augment.rotation": (options.rotation >= 0, "0 or more"),

@@ -33,10 +33,10 @@ from jaxpose.tasks.task import Batch, Task
 def bottom_up_task(config: ConfigDict) -> Task:
     """The bottom-up task of a config (see `jaxpose.defaults.bottom_up_config` for its fields)."""
     skeleton, limbs = skeleton_of(config), limb_set(config)
-    test_time = network_options(config)
+    place, test_time = skeleton.joints.index, network_options(config)
     size = (int(config.input_size[0]), int(config.input_size[1]))
-    shown = {name: test_time[name] for name in ("mean", "channels")}
-    drawn = {"skeleton": skeleton, "limbs": limbs}
+    shown: dict[str, Any] = {name: test_time[name] for name in ("mean", "channels")}
+    drawn: dict[str, Any] = {"skeleton": skeleton, "limbs": limbs}
     return Task(
         name="bottom_up",
         outputs=f"{skeleton.size} parts, {limbs.size} limbs",
@@ -51,10 +51,7 @@ def bottom_up_task(config: ConfigDict) -> Task:
             options=config.augment.to_dict(),
             size=size,
             flip_order=skeleton.flip_order,
-            midpoints=tuple(
-                tuple(skeleton.joints.index(joint) for joint in joints)
-                for joints in config.midpoints
-            ),
+            midpoints=tuple((place(a), place(b), place(c)) for a, b, c in config.midpoints),
             **shown,
         ),
         loss=partial(loss, limbs=limbs.by_field, options=config.targets.to_dict()),
@@ -111,7 +108,7 @@ def loss(
     size = (outputs[1].shape[2], outputs[1].shape[3])
     truth = targets(batch, limbs, size, options)
     rows = jnp.maximum(batch["mask"].sum(), 1)
-    parts = {}
+    parts: dict[str, jax.Array] = {}
     for name, found in zip(("fields", "maps"), outputs, strict=True):
         wanted, weight = truth[name], truth[f"{name}_weight"] * batch["mask"][:, None, None, None]
         each = (weight * jnp.square(found - wanted)).sum((1, 2, 3, 4)) / (2 * rows)

@@ -114,7 +114,8 @@ def random_view(
 ) -> tuple[jax.Array, jax.Array]:
     """Draw a person of each frame and what is seen around it; the frame where there is nobody.
 
-    The longer side of the person's box becomes `person_size` * U(`scale`) of the crop's shorter
+    With `person_size` 0 the frame itself always takes the person's place, and size 1. Else the
+    longer side of the person's box becomes `person_size` * U(`scale`) of the crop's shorter
     side, but px grow by at most `largest_zoom`; then the crop turns by U(-`rotation`, `rotation`)
     degrees about a point up to `shift` px (of the crop, in x and in y) from the box's centre.
 
@@ -126,12 +127,13 @@ def random_view(
     Returns:
       matrices [B, 2, 3] source px -> crop px, and flipped bool [B].
     """
-    keys = jax.random.split(key, 5)
+    keys, sizes = jax.random.split(key, 5), jnp.asarray(sizes)
     dtype, count = people.boxes.dtype, people.boxes.shape[0]
     uniform = partial(jax.random.uniform, dtype=dtype)
-    box = _main_box(keys[0], people.boxes, sizes)
+    frame = jnp.concatenate([jnp.zeros_like(sizes), jnp.maximum(sizes, 1)], -1).astype(dtype)
+    box = _main_box(keys[0], people.boxes, frame) if options["person_size"] else frame
     low, high = options["scale"]
-    share = options["person_size"] * uniform(keys[1], (count,), minval=low, maxval=high)
+    share = (options["person_size"] or 1) * uniform(keys[1], (count,), minval=low, maxval=high)
     shorter = min(size)
     side = jnp.maximum((box[:, 2:] - box[:, :2]).max(-1) / share, shorter / options["largest_zoom"])
     shift = options["shift"] * uniform(keys[2], (count, 2), minval=-1, maxval=1)
@@ -143,14 +145,11 @@ def random_view(
     return jnp.where(flipped[:, None, None], mirrored, crop), flipped
 
 
-def _main_box(key: jax.Array, boxes: jax.Array, sizes: jax.Array) -> jax.Array:
-    """One box [B, 4] of each row of boxes [B, N, 4], all alike likely; the frame where none."""
+def _main_box(key: jax.Array, boxes: jax.Array, frame: jax.Array) -> jax.Array:
+    """One box [B, 4] of each row of boxes [B, N, 4], all alike likely; `frame` where none."""
     usable = (boxes[..., 2:] > boxes[..., :2]).all(-1)
     lots = jnp.where(usable, jax.random.uniform(key, usable.shape, boxes.dtype), -1)
     chosen = jnp.take_along_axis(boxes, lots.argmax(1)[:, None, None], 1)[:, 0]
-    sizes = jnp.asarray(sizes, boxes.dtype)
-    # A padding row may have no extent.
-    frame = jnp.concatenate([jnp.zeros_like(sizes), jnp.maximum(sizes, 1)], -1)
     return jnp.where(usable.any(1)[:, None], chosen, frame)
 
 

@@ -22,8 +22,8 @@ ROUNDINGS = 2 * 30
 @pytest.fixture(scope="module", params=DEFAULTS)
 def runs(request, tmp_path_factory):
     out = tmp_path_factory.mktemp("devices") / "runs.npz"
-    # The detector is compiled with optimisation: its float64 convolutions take minutes otherwise.
-    flags = "" if request.param == "detection" else os.environ["XLA_FLAGS"]
+    # Larger networks are compiled with optimisation: float64 convolutions take minutes otherwise.
+    flags = os.environ["XLA_FLAGS"] if request.param == "pose" else ""
     environment = os.environ | {
         "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=8",
         "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -46,7 +46,7 @@ def largest(runs, kind):
 @pytest.mark.parametrize(("kind", "bound"), [("rmsprop", 1e-8), ("sgd", 1e-12)])
 def test_float64_agrees(runs, kind, bound):
     if f"all/float64/{kind}/losses" not in runs:
-        pytest.skip("the detector is compared with its own optimizer only")
+        pytest.skip("compared with its own optimizer only")
     assert runs["devices"] == 8
     losses = runs[f"all/float64/{kind}/losses"]
     assert losses.dtype == np.float64 and len(losses) in (2, 10) and np.isfinite(losses).all()
