@@ -23,6 +23,8 @@ NAMES = {
     "jaxpose.ops.boxes:decode_offsets": "offsets default_boxes_cxcywh",
     "jaxpose.ops.matching:match": "boxes_xyxy valid default_boxes_cxcywh threshold mode",
     "jaxpose.ops.nms:nms": "boxes_xyxy scores iou_threshold max_outputs valid",
+    "jaxpose.ops.grouping:find_candidates": "scales limbs size sizes",
+    "jaxpose.ops.assembly:assemble": "peak_scores limb_scores limbs min_parts min_mean_score",
     "jaxpose.tasks.detection:multibox_loss": (
         "class_logits offsets labels target_offsets negative_ratio"
     ),
