@@ -4,6 +4,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxpose.defaults_bottom_up import bottom_up_config
+from jaxpose.defaults_common import common
+
 
 def pose_config() -> ConfigDict:
     """Every field of a pose config, with the settings of the report's hourglass.
@@ -44,7 +47,7 @@ def pose_config() -> ConfigDict:
         },
         "batch_size": 24,
     }
-    config = ConfigDict(_common() | own)
+    config = ConfigDict(common() | own)
     config.eval.update(batch_size=24, flip_test=True)
     config.checkpoint.best = "pckh"
     return config
@@ -105,7 +108,7 @@ def detection_config() -> ConfigDict:
         "batch_size": 32,  # the learning rate is for this one, see above
         "steps": 15_000,
     }
-    config = ConfigDict(_common() | own)
+    config = ConfigDict(common() | own)
     config.eval.update(
         batch_size=32,
         every_epochs=0.0,
@@ -151,74 +154,7 @@ def _ssd_augmentation() -> dict[str, Any]:
     }
 
 
-DEFAULTS = {"pose": pose_config, "detection": detection_config}
-
-
-def _common() -> dict[str, Any]:
-    return {
-        "seed": 0,
-        "canvas": 0,  # side of the records' canvas; 0: taken from the records
-        "data_dir": "",  # '' means JAXPOSE_DATA, else ~/jaxpose_data
-        "data": _data_config(),
-        "epochs": 100.0,
-        "steps": 0,  # 0: from epochs
-        "optimizer": _optimizer_config(),
-        "ema_decay": 0.0,
-        # Compute BatchNorm and ReLU again in the backward pass instead of keeping their results:
-        # less memory, so larger batches, for some more time.
-        "rematerialize": False,
-        "non_finite": "stop",
-        "non_finite_budget": 100,
-        "eval": {"every_epochs": 1.0, "every_steps": 0},
-        "checkpoint": {"every_epochs": 1.0, "every_steps": 0, "max_to_keep": 3},
-        "log_every": 50,
-        "compare_baselines": False,
-        "init_from": "",  # a checkpoint: whatever `jaxpose.restore` takes
-        "init_skip": (),
-        "distributed": "off",
-        "watchdog_seconds": 0,
-    }
-
-
-def _data_config() -> dict[str, Any]:
-    return {
-        "source": "records",
-        "train": ("mpii", "posetrack17"),
-        "weights": (),  # () means in proportion to their sizes
-        "train_split": "train",
-        "eval": "posetrack17",
-        "eval_split": "validation",
-        "window_shards": 8,
-        # A COCO-format set of the user's own, converted on first use; '' where unused.
-        "custom": {
-            "name": "custom",
-            "train_json": "",
-            "train_images": "",
-            "validation_json": "",
-            "validation_images": "",
-            "skip_bad": 0,  # records that may be refused (listed in rejects.jsonl)
-            "allow_missing": 0,  # images that may be missing
-        },
-        # A drawn data set, made on first use; 0 training videos where unused.
-        "synthetic": {"train_videos": 0, "validation_videos": 0, "frames": 0, "canvas": 512},
-    }
-
-
-def _optimizer_config() -> dict[str, Any]:
-    return {
-        "name": "rmsprop",
-        "learning_rate": 2.5e-4,
-        "drop_epochs": (60.0, 90.0),
-        "drop_steps": (),
-        "drop_factor": 0.1,
-        "warmup_steps": 0,
-        "weight_decay": 0.0,
-        "clip_norm": 0.0,
-        "accumulate": 1,
-        "momentum": 0.0,
-        "decay": 0.99,
-        "eps": 1e-8,
-    }
+DEFAULTS = {"pose": pose_config, "detection": detection_config, "bottom_up": bottom_up_config}
 
 
 def smoke(config: ConfigDict) -> ConfigDict:
@@ -231,8 +167,12 @@ def smoke(config: ConfigDict) -> ConfigDict:
         config.model.update(blocks=1, features=32, depth=3)
         config.input_size = (96, 96)
         config.eval.batch_size = 16
-    else:
-        config.model.update(width=0.125, batch_norm=True)
-        config.eval.batch_size = 8
-        config.data.train, config.data.eval = ("posetrack18",), "posetrack18"
+        return config
+    config.model.update(width=0.125, batch_norm=True)
+    config.eval.batch_size = 8
+    config.data.train, config.data.eval = ("posetrack18",), "posetrack18"
+    if config.task == "bottom_up":
+        config.model.stages = 2
+        config.input_size, config.eval.input_size = (128, 128), (128, 192)
+        config.optimizer.update(name="adam", learning_rate=1e-3, weight_decay=0.0, drop_steps=())
     return config

@@ -3,6 +3,7 @@
 python -m jaxpose.evaluate --workdir=runs/quickstart
 python -m jaxpose.evaluate --detector=runs/ssd300_coco --pose=runs/hourglass_mpii_posetrack \
     --frames=FOLDER_OF_POSETRACK
+A bottom-up network as --pose is the whole system, without a detector.
 """
 
 from collections.abc import Mapping
@@ -59,6 +60,7 @@ _OF_SYSTEM = {
     "boxes": flags.DEFINE_enum(
         "boxes", None, ["detector", "ground_truth"], "Where poses are looked for; detector without."
     ),
+    "scales": flags.DEFINE_list("scales", None, "That a bottom-up network averages over; 1."),
     "detections": flags.DEFINE_string(
         "detections", None, "File of the detector's boxes; detections.json of the output folder."
     ),
@@ -97,8 +99,11 @@ def main(argv: list[str]) -> None:
     _refuse(network, "one network", "--pose, which scores the system")
     if "frames" not in system:
         raise UsageError("--frames=FOLDER of PoseTrack's original files is missing")
+    from jaxpose.inference.options import numbers
     from jaxpose.pipelines.evaluate_system import evaluate_system
 
+    if "scales" in system:
+        system["scales"] = numbers("scales", system["scales"])
     evaluate_system(pose=_POSE.value, **_given(_OF_BOTH), **system)
 
 

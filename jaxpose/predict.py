@@ -2,7 +2,7 @@
 
 INPUT is a picture (JPEG, PNG), a video, a folder of them, or a pattern such as 'photos/*.jpg'. A
 checkpoint is a training run's folder, a file, a name of `jaxpose.zoo.list()`, or a URL (hf://,
-https://, gs://).
+https://, gs://). A bottom-up network as --pose finds people itself, without a detector.
 
 Several processes share the inputs of a large run: the same command with --shard=0/16 to
 --shard=15/16, in any order and again after a failure, then --merge --output_dir=DIR once.
@@ -22,6 +22,7 @@ _SAVE_IMAGES = flags.DEFINE_bool("save_images", False, "Draw on pictures and vid
 _SAVE_VIDEO = flags.DEFINE_bool("save_video", False, "Draw on videos.")
 _DRAW_BOXES = flags.DEFINE_bool("draw_boxes", True, "Draw people's boxes.")
 _DRAW_LABELS = flags.DEFINE_bool("draw_labels", True, "Write people's numbers and scores.")
+_SCALES = flags.DEFINE_list("scales", ["1"], "Scales that a bottom-up network averages over.")
 _SHARD = flags.DEFINE_string("shard", None, "I/N: do the share of process I of N, from 0.")
 _MERGE = flags.DEFINE_bool("merge", False, "Join what all shards left in --output_dir.")
 # What --merge knows from the shards.
@@ -55,6 +56,7 @@ def main(argv: list[str]) -> None:
     if _MERGE.value:
         _merge(argv[1:])
         return
+    from jaxpose.inference.options import numbers
     from jaxpose.pipelines.predict import predict
 
     predict(
@@ -70,6 +72,7 @@ def main(argv: list[str]) -> None:
         draw_boxes=_DRAW_BOXES.value,
         draw_labels=_DRAW_LABELS.value,
         shard=_SHARD.value,
+        scales=numbers("scales", _SCALES.value),
         **{name: flag.value for name, flag in _OPTIONS.items()},
     )
 

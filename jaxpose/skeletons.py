@@ -152,10 +152,19 @@ LSP = Skeleton(
     _BODY_LIMBS + _TORSO_SIDES + _necked("neck") + (("neck", "head_top"),),
 )  # fmt: skip
 
+# OpenPose's parts of its COCO model; the neck is the mean of the shoulders.
+COCO_18 = Skeleton(
+    "coco_18",
+    ("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
+     "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
+     "right_eye", "left_eye", "right_ear", "left_ear"),
+    COCO.limbs,
+)  # fmt: skip
+
 # The joint set of data sets that annotate boxes alone.
 NO_JOINTS = Skeleton("none", ())
 
-KNOWN = {s.name: s for s in (POSETRACK17, POSETRACK18, MPII, COCO, LSP)}
+KNOWN = {s.name: s for s in (POSETRACK17, POSETRACK18, MPII, COCO, LSP, COCO_18)}
 
 
 @lru_cache

@@ -104,10 +104,13 @@ def _tiny(task):
     if task == "pose":
         config.model.update(stacks=1, blocks=1, features=16, depth=1)
         config.input_size = (64, 48)
-    else:
-        config.model.update(width=1 / 16, batch_norm=True)
+        return config
+    config.model.update(width=1 / 16, batch_norm=True)
+    if task == "detection":
         config.input_size = (64, 64)
         config.detect.update(pre_nms_top_k=100, max_outputs=60)
+    else:
+        config.model.stages, config.eval.input_size = 1, (64, 64)
     return config
 
 

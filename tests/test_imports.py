@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "jaxpose"
 # Arrows point to the left only: a module may import its own rank's folder and lower ranks.
 RANKS = {
-    "errors": 0, "skeletons": 0, "drawing": 0, "drawing_labels": 0, "drawing_people": 0,
-    "config": 0, "defaults": 0,
+    "errors": 0, "skeletons": 0, "limbs": 0, "drawing": 0, "drawing_labels": 0, "drawing_people": 0,
+    "config": 0, "defaults": 0, "defaults_bottom_up": 0, "defaults_common": 0,
     "ops": 1, "annotations": 1,
     "models": 2, "evaluation": 2,
     "tasks": 3,

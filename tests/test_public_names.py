@@ -10,9 +10,12 @@ import jaxpose
 NAMES = {
     "jaxpose.models.hourglass:StackedHourglass": "num_joints stacks blocks features stem",
     "jaxpose.models.ssd:SSD": "image_size num_classes",
+    "jaxpose.models.openpose:OpenPose": "num_parts num_limbs stages",
     "jaxpose.models.pretrained:load_named_weights": "model weights source",
     "jaxpose.ops.heatmaps:render_heatmaps": "points_xy valid size sigma",
     "jaxpose.ops.heatmaps:decode_heatmaps": "maps quarter_offset",
+    "jaxpose.ops.part_maps:confidence_maps": "points_xy valid size sigma merge",
+    "jaxpose.ops.part_maps:affinity_fields": "points_xy valid limbs size width",
     "jaxpose.ops.affine:crop_matrix": "center scale resolution rotation",
     "jaxpose.ops.default_boxes:default_boxes": "image_size scales truncate_sizes clip",
     "jaxpose.ops.boxes:pairwise_iou": "a_xyxy b_xyxy",
@@ -20,6 +23,8 @@ NAMES = {
     "jaxpose.ops.boxes:decode_offsets": "offsets default_boxes_cxcywh",
     "jaxpose.ops.matching:match": "boxes_xyxy valid default_boxes_cxcywh threshold mode",
     "jaxpose.ops.nms:nms": "boxes_xyxy scores iou_threshold max_outputs valid",
+    "jaxpose.ops.grouping:find_candidates": "scales limbs size sizes",
+    "jaxpose.ops.assembly:assemble": "peak_scores limb_scores limbs min_parts min_mean_score",
     "jaxpose.tasks.detection:multibox_loss": (
         "class_logits offsets labels target_offsets negative_ratio"
     ),

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
+from jaxpose.defaults import DEFAULTS
 from jaxpose.errors import JaxposeError, run_main
 from jaxpose.training.checkpoint import Checkpoints
 
@@ -30,16 +31,18 @@ _FLIPS = flags.DEFINE_integer("flips", 40, "Single bits to flip in array data.")
 _DAMAGES = flags.DEFINE_bool("damages", True, "Flip a bit of, cut and empty a shard of records.")
 _STEPS = flags.DEFINE_integer("steps", 60, "Training steps of a run.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the moments and bits.")
-_TASK = flags.DEFINE_enum("task", "pose", ["pose", "detection"], "Which network is trained.")
+_TASK = flags.DEFINE_enum("task", "pose", DEFAULTS, "Which network is trained.")
 _SOURCE = flags.DEFINE_enum("source", "records", ["records", "shards"], "What runs read.")
 _FOLDER = flags.DEFINE_string("folder", None, "Where the runs go; a temporary folder without.")
 CONFIGS = {
     "pose": "configs/quickstart.py:smoke",
     "detection": "configs/ssd300_mpii_posetrack.py:smoke",
+    "bottom_up": "configs/openpose_posetrack.py:smoke",
 }
 SMALL = {
     "pose": ["model.stacks=1", "model.features=16", "model.depth=2", "input_size=(64,64)"],
     "detection": ["model.width=0.0625", "input_size=(64,64)"],
+    "bottom_up": ["model.width=0.0625", "input_size=(32,32)", "eval.input_size=(64,64)"],
 }
 
 
@@ -65,8 +68,7 @@ def start(workdir: Path, data: Path, steps: int, eval_every: int = 20) -> subpro
 
 def order_of(workdir: Path) -> list[dict[str, object]]:
     """Every step's loss and the fingerprint of the records it read, as logged."""
-    lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     names = ("step", "train/loss", "input/ids_crc32")
     return [{name: r[name] for name in names} for r in rows if "train/loss" in r]
 
@@ -81,7 +83,7 @@ def differences(one: Path, other: Path, step: int) -> list[str]:
         loaded.append(found.arrays)
     names = sorted(set(loaded[0]) ^ set(loaded[1]))
     for name in set(loaded[0]) & set(loaded[1]):
-        a, b = loaded[0][name], loaded[1][name]
+        a, b = (arrays[name] for arrays in loaded)
         if a.dtype != b.dtype or a.shape != b.shape or a.tobytes() != b.tobytes():
             names.append(name)
     return names
@@ -172,7 +174,7 @@ def flip_campaign(folder: Path, reference: Path, rng: random.Random) -> dict[str
     assert good is not None and last is not None
     # Smaller arrays lie inside the checkpoint's CRC-checked index; these are exposed.
     large = [array for array in last.arrays.values() if array.nbytes > 1024]
-    detected, wrong = 0, 0
+    detected = wrong = 0
     for number in range(_FLIPS.value):
         damaged = folder / f"flipped{number}"
         shutil.copytree(reference / "checkpoints", damaged)
@@ -190,8 +192,7 @@ def flip_campaign(folder: Path, reference: Path, rng: random.Random) -> dict[str
 
 def damage_campaign(folder: Path, data: Path, rng: random.Random) -> dict[str, int]:
     """One shard damaged in each of three ways: a run must end with code 3 and name the shard."""
-    suffix = "npz" if _SOURCE.value == "shards" else "tfrecord"
-    named = 0
+    suffix, named = "npz" if _SOURCE.value == "shards" else "tfrecord", 0
     damages = {"bit": _flipped, "cut": lambda content, _: content[:-10], "empty": lambda *_: b""}
     for kind, damage in damages.items():
         copied = folder / f"damaged_{kind}"

@@ -1,9 +1,10 @@
 """Bring published weights in: python tools/import_weights.py FILE --source=NAME --output=OUTPUT.
 
 Sources: torchvision_ssd (ssd300_vgg16), ssd_pytorch (amdegroot), ssd_caffe (Caffe's weights under
-ssd.pytorch's names), pytorch_pose (bearpaw's hourglasses), princeton_hourglass: OUTPUT becomes a
-folder that jaxpose.restore, jaxpose.predict, jaxpose.evaluate and config.init_from take, or, if it
-ends in .npz, one file that they take but for evaluate. torchvision_vgg16 and vgg16_reducedfc are no
+ssd.pytorch's names), pytorch_pose (bearpaw's hourglasses), princeton_hourglass, openpose (CMU's
+COCO model under its ports' names): OUTPUT becomes a folder that jaxpose.restore, jaxpose.predict,
+jaxpose.evaluate and config.init_from take, or, if it ends in .npz, one file that they take but for
+evaluate. torchvision_vgg16 and vgg16_reducedfc are no
 networks but what config.model.base_weights of a detector takes: OUTPUT/vgg16.npz, or OUTPUT.
 
 FILE is .safetensors, .npz, .pth, .pt or .pth.tar; the last three need the extra `import`. Nothing
@@ -21,7 +22,14 @@ from jaxpose.errors import UsageError, run_main
 from jaxpose.inference.pictures import read_picture
 from jaxpose.inference.restore import restore
 from jaxpose.models.named_weights import MismatchError
-from jaxpose.pipelines.import_weights import BASES, DETECTORS, SOURCES, Imported, import_weights
+from jaxpose.pipelines.import_weights import (
+    BASES,
+    DETECTORS,
+    OPENPOSE,
+    SOURCES,
+    Imported,
+    import_weights,
+)
 
 _SOURCE = flags.DEFINE_enum("source", None, SOURCES, "Whose weights they are.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder, or file that ends in .npz.")
@@ -83,6 +91,10 @@ def _report(imported: Imported) -> None:
     elif config.task == "pose":
         print(f"joints ({config.skeleton}): {', '.join(config.joints)}")
         print(f"images: rgb 0..1 minus {config.mean}; heat map: {config.heatmap.to_dict()}")
+    elif config.task == "bottom_up":
+        print(f"parts ({config.skeleton}): {', '.join(config.joints)}")
+        print(f"limbs: {', '.join('-'.join(pair) for pair in config.part_limbs.pairs)}")
+        print(f"images: {config.channels} (0..255 minus {config.mean}) over 256")
     else:
         print(f"{len(config.classes)} classes: {', '.join(config.classes)}")
         print(f"images: {config.channels} 0..255 minus {config.mean} (rgb)")
@@ -91,15 +103,18 @@ def _report(imported: Imported) -> None:
 
 def _compare(imported: Imported, source: str) -> None:
     import twin_parity
+    from torch_twins_openpose import openpose_parity
 
     image = read_picture(_IMAGE.value).image if _IMAGE.value else _pattern()
     with jax.default_matmul_precision("highest"):
         if source in BASES:
             parity = twin_parity.base_parity(imported.output, imported.weights, source, image)
         else:
-            compare = (
-                twin_parity.detector_parity if source in DETECTORS else twin_parity.hourglass_parity
-            )
+            compare = twin_parity.hourglass_parity
+            if source in DETECTORS:
+                compare = twin_parity.detector_parity
+            elif source == OPENPOSE:
+                compare = openpose_parity
             parity = compare(restore(imported.output), imported.weights, source, image)
     text = f"raw outputs {parity.raw:.1e} (their standard deviation {parity.spread:.2g})"
     if parity.final is not None:

@@ -2,9 +2,9 @@
 
 --table=13 prints one of Tables 1 to 15, all without. A row is filled from the scores.json files
 below --runs whose protocol and checkpoint digests match; for the others the commands are printed
-that make them: records, trained networks, scores. Tables 6 and 7 take the JSON files of an OpenPose
-run. Table 15 is of the test set, whose annotations are not public: its command makes the files to
-hand in, and figures that nobody can check here are not taken.
+that make them: records, trained networks, scores. Tables 6 and 7 are of the project's own OpenPose,
+or of the JSON files of somebody's. Table 15 is of the test set, whose annotations are not public:
+its command makes the files to hand in, and figures that nobody can check here are not taken.
 
 --data=synthetic --smoke makes every row at tiny size on drawn people; call it again to go on.
 """
@@ -31,6 +31,7 @@ _REAL = {
     "coco": flags.DEFINE_string("coco", None, "Folder of COCO 2017's files."),
     "voc": flags.DEFINE_string("voc", None, "VOCdevkit folder."),
     "base_weights": flags.DEFINE_string("base_weights", None, "VGG16 weights of ImageNet."),
+    "trunk_weights": flags.DEFINE_string("trunk_weights", None, "VGG19 weights, of Tables 6, 7."),
     "openpose_mpii": flags.DEFINE_string(
         "openpose_mpii", None, "Folder of the JSON files of an OpenPose trained on MPII."
     ),
@@ -87,7 +88,10 @@ def _real(numbers: list[int]) -> "Report":
         _repository(),
         data_dir=_REAL["data_dir"].value,
         sources={name: _REAL[flag].value for name, flag in _SOURCES.items()},
-        base_weights=_REAL["base_weights"].value,
+        base_weights={
+            "detection": _REAL["base_weights"].value,
+            "bottom_up": _REAL["trunk_weights"].value,
+        },
     )
     named = {name: _REAL[f"openpose_{name}"].value for name in ("mpii", "posetrack")}
     folders = {name: Path(folder) for name, folder in named.items() if folder}

@@ -1,5 +1,7 @@
 """People in pictures and videos: a person detector and a pose network as one function.
 
+A bottom-up network finds the joints of all people at once and is alone, without a detector.
+
 estimator = jaxpose.PoseEstimator.restore(detector="runs/ssd", pose="runs/hourglass")
 people = estimator(image)                 # one picture: a list of Person
 for frame in estimator("videos"):         # a folder, list or video: FrameResults, as they come
@@ -14,6 +16,11 @@ import numpy as np
 
 from jaxpose.config import skeleton_of
 from jaxpose.errors import UsageError
+from jaxpose.inference.bottom_up import (
+    BottomUpFunctions,
+    bottom_up_functions,
+    is_bottom_up,
+)
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.flow import Flow
 from jaxpose.inference.folded import folded
@@ -27,7 +34,12 @@ from jaxpose.inference.pictures import read_picture
 from jaxpose.inference.restore import Restored, restore
 from jaxpose.inference.sources import is_one_picture
 from jaxpose.inference.stages import Pending
-from jaxpose.inference.steps import detector_functions, pose_functions
+from jaxpose.inference.steps import (
+    DetectorFunctions,
+    PoseFunctions,
+    detector_functions,
+    pose_functions,
+)
 from jaxpose.zoo.shipped import default
 
 
@@ -42,10 +54,20 @@ class PoseEstimator:
 
     def __init__(self, detector: Restored | None, pose: Restored, options: Options) -> None:
         self.options = checked(options)
-        self._pose = pose_functions(pose, options.flip_test)
-        self._detector = detector and detector_functions(
-            detector, options.det_threshold, options.nms_iou
-        )
+        detector, pose = detector and folded(detector), folded(pose)
+        self._pose: PoseFunctions | None = None
+        self._detector: DetectorFunctions | BottomUpFunctions | None = None
+        if is_bottom_up(pose):
+            if detector is not None:
+                raise UsageError("a bottom-up network finds people itself: give no detector")
+            self._detector = bottom_up_functions(
+                pose, options.flip_test, options.scales, options.max_persons
+            )
+        else:
+            self._pose = pose_functions(pose, options.flip_test)
+            self._detector = detector and detector_functions(
+                detector, options.det_threshold, options.nms_iou
+            )
         self.skeleton = skeleton_of(pose.config)
         self.digests = {"pose": pose.digest} | ({"detector": detector.digest} if detector else {})
 
@@ -60,22 +82,24 @@ class PoseEstimator:
 
         Args:
           detector: of people; without it the one that comes with jaxpose, where there is one; False
-            where boxes are given with every picture.
+            where boxes are given with every picture. None beside a bottom-up network.
           pose: network of a person's joints; without it the one that comes with jaxpose.
           options: fields of `options.Options`: det_threshold, nms_iou, max_persons, joint_score,
-            keypoint_threshold, oks_nms, batch_size, pose_batch_size, flip_test.
+            keypoint_threshold, oks_nms, batch_size, pose_batch_size, flip_test, scales.
 
         Raises:
           CheckpointError: nothing intact there. UsageError: a network of the other task, a
-            detector without the class `person`, an option out of range, or none given and none
-            in this installation.
+            detector without the class `person` or beside a bottom-up network, an option out of
+            range, or none given and none in this installation.
         """
         unknown = ", ".join(set(options) - set(Options._fields))
         if unknown:
             raise TypeError(f"restore() knows no {unknown}; options: {', '.join(Options._fields)}")
         chosen = checked(Options(**options))
-        found = None if detector is False else folded(restore(detector or default("detection")))
-        return cls(found, folded(restore(pose or default("pose"))), chosen)
+        network = restore(pose or default("pose"))
+        if detector is False or (detector is None and is_bottom_up(network)):
+            return cls(None, network, chosen)
+        return cls(restore(detector or default("detection")), network, chosen)
 
     @overload
     def __call__(
@@ -140,14 +164,16 @@ class PoseEstimator:
           the frames, in order, with their results; those with an `error` too.
 
         Raises:
-          UsageError: a frame without boxes and no detector.
+          UsageError: a frame without boxes and no detector, or with boxes and a bottom-up network.
         """
         if clock is None:
             with DeviceClock() as own_clock:
                 yield from self.stream(frames, count, keep_images, own_clock, live)
             return
         sizes = batch_sizes(self.options, count)
-        flow = Flow(self._detector, self._pose, sizes, self._select, clock, keep_images, live)
+        # A bottom-up network's people come with their joints, already chosen.
+        select = (lambda boxes: boxes) if self._pose is None else self._select
+        flow = Flow(self._detector, self._pose, sizes, select, clock, keep_images, live)
         for pending in flow.run(self._checked(frames)):
             yield pending.frame, self._result(pending)
 
@@ -160,7 +186,7 @@ class PoseEstimator:
         """
         image = np.zeros((height, width, 3), np.uint8)
         whole = person_boxes([[0, 0, width, height]])
-        frames = [Frame("", image, boxes=whole)]
+        frames = [Frame("", image, boxes=whole)] if self._pose is not None else []
         if self._detector is not None:
             frames.append(Frame("", image))
         for frame in frames:
@@ -175,10 +201,11 @@ class PoseEstimator:
 
     def _checked(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
+            name = frame.name or "the picture"
             if self._detector is None and frame.boxes is None and frame.image is not None:
-                raise UsageError(
-                    f"{frame.name or 'the picture'}: no detector and no boxes; give one of them"
-                )
+                raise UsageError(f"{name}: no detector and no boxes; give one of them")
+            if self._pose is None and frame.boxes is not None:
+                raise UsageError(f"{name}: a bottom-up network takes no boxes; leave them out")
             yield frame
 
     def _select(self, boxes: Boxes) -> Boxes:

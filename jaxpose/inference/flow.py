@@ -8,6 +8,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxpose.inference.bottom_up import BottomUpFunctions
+from jaxpose.inference.bottom_up_stage import BottomUpStage
 from jaxpose.inference.canvases import CanvasBatch, canvas_side, canvases_a_batch
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.frames import Boxes, Frame
@@ -35,7 +37,8 @@ class Flow:
     """Takes frames and hands them out again with boxes and joints.
 
     Args:
-      pose: None where boxes are all that is wanted.
+      detector: or a bottom-up network, which finds joints as well.
+      pose: None where boxes are all that is wanted, or a bottom-up network is there.
       select: boxes of a frame -> those that go on.
       keep_images: whether frames keep their pixels to the end, to be drawn on.
       live: whether each frame is finished before the next is taken.
@@ -43,7 +46,7 @@ class Flow:
 
     def __init__(
         self,
-        detector: DetectorFunctions | None,
+        detector: DetectorFunctions | BottomUpFunctions | None,
         pose: PoseFunctions | None,
         sizes: BatchSizes,
         select: Callable[[Boxes], Boxes],
@@ -53,7 +56,11 @@ class Flow:
     ) -> None:
         self._sizes, self._select, self._keep_images = sizes, select, keep_images
         self._pose = pose and PoseStage(pose, sizes.people, clock)
-        self._detector = detector and DetectorStage(detector, sizes.frames, clock, self._found)
+        self._detector: DetectorStage | BottomUpStage | None = None
+        if isinstance(detector, BottomUpFunctions):
+            self._detector = BottomUpStage(detector, sizes.frames, clock, self._found)
+        elif detector is not None:
+            self._detector = DetectorStage(detector, sizes.frames, clock, self._found)
         self._open: dict[int, _Open] = {}
         self._order: deque[Pending] = deque()
         self._taken = 0

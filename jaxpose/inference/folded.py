@@ -13,9 +13,9 @@ from jaxpose.training.state import flatten, nested
 def folded(network: Restored) -> Restored:
     """The same network for inference, without the BatchNorms that a convolution can take over.
 
-    Those are all of an SSD, two in three of an hourglass (see `models.folding`). The result equals
-    that of the network but for rounding; its config describes the network without them. A network
-    that has none comes back as it is.
+    Those are all of an SSD or an OpenPose network, two in three of an hourglass (see
+    `models.folding`). The result equals that of the network but for rounding; its config describes
+    the network without them. A network that has none comes back as it is.
     """
     batch_stats = network.variables.get("batch_stats", {})
     if not batch_stats:
@@ -24,10 +24,10 @@ def folded(network: Restored) -> Restored:
     params, kept = fold_batch_norm(params, jax.device_get(flatten(batch_stats)))
     config = copy.deepcopy(network.config)
     with config.unlocked():
-        if config.task == "detection":
-            config.model.batch_norm = False
-        else:
+        if config.task == "pose":
             config.model.folded = True
+        else:
+            config.model.batch_norm = False
     task = make_task(config)
     return network._replace(
         config=config, task=task, variables=jax.device_put(nested(params, kept))

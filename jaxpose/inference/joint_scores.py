@@ -31,11 +31,12 @@ JOINT_SCORES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 def pairwise_oks(keypoints: np.ndarray, areas: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
     """Object keypoint similarity of every two poses, by COCO's formula.
 
-    exp(-d^2 / (2 s^2 k^2)) with k = 2 sigma, averaged over the joints; s^2 is the mean area of the
-    two poses, which makes it symmetric (microsoft/human-pose-estimation.pytorch, lib/nms/nms.py).
+    exp(-d^2 / (2 s^2 k^2)) with k = 2 sigma, averaged over the joints that both have; s^2 is the
+    mean area of the two poses, which makes it symmetric (microsoft/human-pose-estimation.pytorch,
+    lib/nms/nms.py).
 
     Args:
-      keypoints: [N, K, 2] px.
+      keypoints: [N, K, 2] px; nan where a pose has no such joint.
       areas: [N] px^2, such as those of the boxes.
       sigmas: [K], `Skeleton.sigmas`.
 
@@ -46,7 +47,9 @@ def pairwise_oks(keypoints: np.ndarray, areas: np.ndarray, sigmas: np.ndarray) -
     squares = ((points[:, None] - points[None]) ** 2).sum(-1)
     mean_areas = (areas[:, None] + areas[None]) / 2
     scaled = squares / np.maximum(mean_areas, np.finfo(float).eps)[..., None]
-    return np.exp(-scaled / (2 * (2 * np.asarray(sigmas, np.float64)) ** 2)).mean(-1)
+    similar = np.exp(-scaled / (2 * (2 * np.asarray(sigmas, np.float64)) ** 2))
+    shared = np.isfinite(squares)
+    return np.where(shared, similar, 0).sum(-1) / np.maximum(shared.sum(-1), 1)
 
 
 def distinct_poses(similarities: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxpose.skeletons import COCO, POSETRACK17, Skeleton, convert_keypoints
+from jaxpose.skeletons import COCO, COCO_18, POSETRACK17, Skeleton, convert_keypoints
 
 _ARMS = ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
          "left_wrist")  # fmt: skip
@@ -16,7 +16,6 @@ _FEET = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_
 BODY_25 = Skeleton(
     "body_25", ("nose", "neck", *_ARMS, "mid_hip", *_LEGS, *_FACE, *_FEET), COCO.limbs
 )
-COCO_18 = Skeleton("coco_18", ("nose", "neck", *_ARMS, *_LEGS, *_FACE), COCO.limbs)
 MPI_15 = Skeleton("mpi_15", ("head_top", "neck", *_ARMS, *_LEGS, "chest"))
 MODELS = {model.size: model for model in (BODY_25, COCO_18, MPI_15)}
 

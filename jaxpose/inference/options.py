@@ -1,6 +1,11 @@
-"""What can be chosen when people are estimated, with the report's values as defaults."""
+"""What can be chosen when people are estimated, with the report's values as defaults.
+
+`det_threshold`, `nms_iou` and `pose_batch_size` are of a detector and of crops: bottom-up networks
+have neither. `scales` are of those alone.
+"""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,6 +16,8 @@ from jaxpose.inference.joint_scores import JOINT_SCORES
 
 # A single picture's people; fuller batches pay on accelerators only.
 _PEOPLE_A_FRAME = 8
+# A network's input of 16 times the pixels.
+_LARGEST_SCALE = 4
 
 
 class Options(NamedTuple):
@@ -27,6 +34,8 @@ class Options(NamedTuple):
       pose_batch_size: people that the pose network takes at once; 32, or 8 on a CPU, without: a
         CPU is not faster with more, and a run's last batch is padded.
       flip_test: average the heat maps of both mirrorings, at twice the time.
+      scales: at which frames are shown to a bottom-up network, whose maps are averaged; 1 is the
+        size of its config. CMU's OpenPose takes 0.5, 1, 1.5 and 2 for its best figures.
     """
 
     det_threshold: float = 0.15
@@ -38,6 +47,15 @@ class Options(NamedTuple):
     batch_size: int | None = None
     pose_batch_size: int | None = None
     flip_test: bool = True
+    scales: tuple[float, ...] = (1.0,)
+
+
+def numbers(name: str, texts: Sequence[str]) -> tuple[float, ...]:
+    """A list flag's values; UsageError where one is no number."""
+    try:
+        return tuple(float(text) for text in texts)
+    except ValueError:
+        raise UsageError(f"--{name}={','.join(texts)}: give numbers") from None
 
 
 def checked(options: Options) -> Options:
@@ -52,6 +70,8 @@ def checked(options: Options) -> Options:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}; it must be 1 or more")
+    if not options.scales or not all(0 < scale <= _LARGEST_SCALE for scale in options.scales):
+        raise UsageError(f"scales are {options.scales}; give numbers above 0, to {_LARGEST_SCALE}")
     if options.joint_score not in JOINT_SCORES:
         known = ", ".join(JOINT_SCORES)
         raise UsageError(f"joint_score is {options.joint_score!r}; there are {known}")

@@ -38,7 +38,8 @@ class Restored(NamedTuple):
       predict: uint8 RGB images [B, H, W, 3] to a dict of arrays in px of those images; jitted,
         compiles once per shape. A pose network takes one person an image: points [B, K, 2] and
         scores [B, K]. A detector: people as boxes [B, N, 4] xyxy, scores, classes (1..) and valid
-        [B, N]; UsageError where it knows no class `person`.
+        [B, N]; UsageError where it knows no class `person`. A bottom-up network: the peaks and
+        limbs of all people, see `ops.grouping.Candidates`, which `PoseEstimator` makes people of.
     """
 
     config: ConfigDict

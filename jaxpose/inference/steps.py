@@ -65,7 +65,7 @@ def detector_functions(
     Raises:
       UsageError: another task's network, or one that knows no class `person`.
     """
-    _require(restored, "detection", "detector")
+    require_task(restored, "detection", "detector")
     steps = person_steps(
         restored.config, score_threshold=score_threshold, iou_threshold=iou_threshold
     )
@@ -79,7 +79,7 @@ def detector_functions(
 
 def pose_functions(restored: Restored, flip_test: bool) -> PoseFunctions:
     """The pose network's functions; UsageError for another task's network."""
-    _require(restored, "pose", "pose network")
+    require_task(restored, "pose", "pose network")
     steps = pose_steps(restored.config, flip_test)
     return PoseFunctions(
         (*steps.size, 3),
@@ -94,7 +94,8 @@ def empty_batch(rows: int, shape: tuple[int, int, int]) -> jax.Array:
     return jax.device_put(np.zeros((rows, *shape), np.float32))
 
 
-def _require(restored: Restored, task: str, role: str) -> None:
+def require_task(restored: Restored, task: str, role: str) -> None:
+    """UsageError unless a checkpoint in this role holds a network of this task."""
     found = restored.config.task
     if found != task:
         raise UsageError(f"the {role}'s checkpoint holds a network for {found}, not for {task}")

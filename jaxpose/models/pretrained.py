@@ -1,7 +1,7 @@
 """Weights of other implementations, by name, into our parameters.
 
 For the hourglass a table gives for every layer of ours the name that a source uses; the names of
-SSD are in `pretrained_ssd`.
+SSD are in `pretrained_ssd`, those of OpenPose's network in `pretrained_openpose`.
 """
 
 import re
@@ -20,6 +20,8 @@ from jaxpose.models.named_weights import (
     variable_shapes,
     without_wrappers,
 )
+from jaxpose.models.openpose import OpenPose
+from jaxpose.models.pretrained_openpose import openpose_variables
 from jaxpose.models.pretrained_ssd import ssd_variables
 from jaxpose.models.ssd import SSD
 
@@ -113,7 +115,7 @@ SOURCES: Mapping[str, _Source] = {
 
 
 def load_named_weights(
-    model: StackedHourglass | SSD, weights: Mapping[str, np.ndarray], source: str
+    model: StackedHourglass | SSD | OpenPose, weights: Mapping[str, np.ndarray], source: str
 ) -> dict[str, Any]:
     """Variables of `model` from the weights of another implementation.
 
@@ -127,7 +129,12 @@ def load_named_weights(
       (0.229, 0.224, 0.225); IMAGENET1K_FEATURES: RGB 0..255 minus (123, 117, 104).
     - 'vgg16_reducedfc' (base that ssd.pytorch starts from): Caffe's, BGR minus (104, 117, 123).
 
-    The last two hold no detector: all layers that they lack are filled by `ssd.initial_value` with
+    For an OpenPose network:
+
+    - 'openpose' (CMU's Caffe models under the names of Hzzone's and tensorboy's ports): BGR 0..255
+      over 256, minus 0.5.
+
+    The bases hold no detector: all layers that they lack are filled by `ssd.initial_value` with
     a fixed seed. Training takes them through `vgg_base_weights` instead.
 
     Args:
@@ -135,11 +142,11 @@ def load_named_weights(
       weights: name -> array in PyTorch layout, names as in the source's state dict
         ('conv1.weight', 'pre.0.conv.weight', 'vgg.0.weight'); 'module.' and 'model.' before all
         of them are dropped.
-      source: for a hourglass 'pose_hg_train', 'pytorch_pose' or 'princeton'; for an SSD see above.
+      source: for a hourglass 'pose_hg_train', 'pytorch_pose' or 'princeton'; for others see above.
 
     Returns:
-      {'params': ..., 'batch_stats': ...}, nested dicts of float32 NumPy arrays; SSD has no
-      statistics.
+      {'params': ..., 'batch_stats': ...}, nested dicts of float32 NumPy arrays; SSD and OpenPose
+      have no statistics.
 
     Raises:
       UsageError: unknown source.
@@ -148,6 +155,8 @@ def load_named_weights(
     weights = without_wrappers(weights)
     if isinstance(model, SSD):
         return ssd_variables(model, weights, source)
+    if isinstance(model, OpenPose):
+        return openpose_variables(model, weights, source)
     if source not in SOURCES:
         raise UsageError(
             f"load_named_weights: unknown source {source!r}; use one of: {', '.join(SOURCES)}"

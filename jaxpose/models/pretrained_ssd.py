@@ -69,7 +69,7 @@ _BASES: Mapping[str, Mapping[str, str]] = {
 }
 # torchvision trains IMAGENET1K_V1 on RGB 0..1 divided by these.
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
 CAFFE_MEAN = (123.0, 117.0, 104.0)  # RGB 0..255
 _CLASSIFIER = tuple(f"classifier.{n}.{t}" for t in ("bias", "weight") for n in (0, 3))
 # Beside the weights of a base that this project wrote: what its images lose, blue green red 0..255.
@@ -149,7 +149,7 @@ def vgg_base_weights(
 def base_mean(weights: Mapping[str, np.ndarray], source: str) -> tuple[float, ...]:
     """What images 0..255 lose, red green blue, before `vgg_base_weights` of a source see them."""
     if source == "torchvision_vgg16" and not _is_nan(_plain(weights)):
-        return tuple(255 * mean for mean in _IMAGENET_MEAN)
+        return tuple(255 * mean for mean in IMAGENET_MEAN)
     return CAFFE_MEAN
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from jaxpose.models.hourglass import StackedHourglass
 from jaxpose.models.named_weights import without_wrappers
+from jaxpose.models.openpose import OpenPose
+from jaxpose.models.pretrained_openpose import caffe_names
 from jaxpose.models.pretrained_ssd import DETECTORS
 from jaxpose.models.ssd import SSD
 from jaxpose.ops.default_boxes import BOXES_PER_CELL
@@ -53,6 +55,23 @@ def hourglass_of(weights: Mapping[str, Any], source: str) -> StackedHourglass:
         features=4 * _channels(weights, stem, 64),
         depth=min(depth, 6),
         stem="pytorch_pose" if source == "pytorch_pose" else "pose_hg_train",
+    )
+
+
+def openpose_of(weights: Mapping[str, Any]) -> OpenPose:
+    """The network of 'openpose' weights.
+
+    What cannot be told, since a tensor is missing, is that of CMU's COCO model (18 parts, 19 limbs,
+    6 stages): the mismatches that `load_named_weights` lists then say the rest.
+    """
+    weights = caffe_names(weights)
+    later = [f"Mconv1_stage{number}_L1.weight" in weights for number in range(2, _MOST)]
+    stages = 1 + later.index(False) if any(later) or "conv5_5_CPM_L1.weight" in weights else 6
+    return OpenPose(
+        num_parts=max(1, _channels(weights, "conv5_5_CPM_L2.weight", 19) - 1),
+        num_limbs=max(1, _channels(weights, "conv5_5_CPM_L1.weight", 38) // 2),
+        stages=stages,
+        width=_channels(weights, "conv1_1.weight", 64) / 64,
     )
 
 

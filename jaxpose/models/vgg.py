@@ -1,4 +1,5 @@
-"""VGG16 with fc6 and fc7 as convolutions, the base of SSD (Liu et al. 2016, section 3.1).
+"""VGG16 with fc6 and fc7 as convolutions, the base of SSD (Liu et al. 2016, section 3.1), and the
+first ten layers of VGG19, that of OpenPose (Cao et al. 2017).
 
 After `VGGNetBody(fully_conv, reduced, dilated)` of weiliu89/caffe (model_libs.py): every padding is
 explicit, since 'SAME' pads strided and dilated convolutions differently.
@@ -18,6 +19,8 @@ from jaxpose.models.pooling import max_pool
 
 # Convolutions and channels of the five blocks; every block but the last ends in a 2x2 pooling.
 BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+# The same of VGG19 up to conv4_2; no pooling after the last.
+TRUNK_BLOCKS = ((2, 64), (2, 128), (4, 256), (2, 512))
 FC_CHANNELS = 1024  # of fc6 and fc7, decimated from the classifier's 4096
 
 HE_NORMAL = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
@@ -111,3 +114,31 @@ class VGG16(nn.Module):
         fc = partial(conv, kernel_init=self.fc_init)
         x = fc(x, scaled(FC_CHANNELS, self.width), 3, padding=6, dilation=6, name="fc6")
         return conv4_3, fc(x, scaled(FC_CHANNELS, self.width), 1, name="fc7")
+
+
+class VGG19Trunk(nn.Module):
+    """Convolutions conv1_1 to conv4_2 of VGG19; attributes are those of `VGG16`."""
+
+    batch_norm: bool = False
+    width: float = 1.0
+    dtype: DTypeLike | None = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Images [B,H,W,3] -> conv4_2 after its ReLU [B,H/8,W/8,512] (channels times `width`)."""
+        for block, (count, channels) in enumerate(TRUNK_BLOCKS, start=1):
+            x = max_pool(x) if block > 1 else x
+            for index in range(1, count + 1):
+                x = conv_relu(
+                    x,
+                    scaled(channels, self.width),
+                    3,
+                    padding=1,
+                    name=f"conv{block}_{index}",
+                    train=train,
+                    batch_norm=self.batch_norm,
+                    dtype=self.dtype,
+                    param_dtype=self.param_dtype,
+                )
+        return x

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from jaxpose.config import to_json
 from jaxpose.defaults import DEFAULTS
 from jaxpose.errors import UsageError
+from jaxpose.pipelines.bottom_up_checks import bottom_up_rules
 
 
 def check_config(config: ConfigDict) -> None:
@@ -35,6 +36,8 @@ def check_config(config: ConfigDict) -> None:
     }
     if config.task == "detection":
         rules |= _detection_rules(config) | _augmentation_rules(config)
+    elif config.task == "bottom_up":
+        rules |= bottom_up_rules(config)
     else:
         rules |= _pose_rules(config)
     for name, (good, meaning) in rules.items():
@@ -132,6 +135,10 @@ FIXED = {
     "detection": (
         *("task", "seed", "classes", "input_size", "model", "batch_size"),
         *("default_boxes", "channels", "mean", "matching"),
+    ),
+    "bottom_up": (
+        *("task", "seed", "skeleton", "joints", "part_limbs", "midpoints", "input_size", "model"),
+        *("batch_size", "channels", "mean", "targets"),
     ),
 }
 FIXED_DATA = ("train", "weights", "train_split")

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 import jaxpose
 from jaxpose.errors import DataError, UsageError
 from jaxpose.inference.restore import Restored, restore
-from jaxpose.pipelines import detection_report, pose_report
+from jaxpose.pipelines import bottom_up_report, detection_report, pose_report
 from jaxpose.pipelines.config_checks import check_config
 from jaxpose.pipelines.prepare import Records, open_sets
 from jaxpose.pipelines.record_sets import drawn_folder
@@ -31,8 +31,9 @@ from jaxpose.training.workdir import write_atomic
 from jaxpose.zoo.finding import find, is_path
 
 SCORES = "scores.json"
-PROTOCOLS = {"pose": pose_report.protocol, "detection": detection_report.protocol}
-TABLES = {"pose": pose_report.table, "detection": detection_report.table}
+_REPORTS = {"pose": pose_report, "detection": detection_report, "bottom_up": bottom_up_report}
+PROTOCOLS = {task: report.protocol for task, report in _REPORTS.items()}
+TABLES = {task: report.table for task, report in _REPORTS.items()}
 
 
 def evaluate(
@@ -141,7 +142,7 @@ def _set_options(
     of_detectors: Mapping[str, Any],
 ) -> None:
     if flip_test is not None:
-        if config.task != "pose":
+        if config.task == "detection":
             raise UsageError("--flip_test is of pose networks; this checkpoint holds a detector")
         config.eval.flip_test = flip_test
     if of_detectors and config.task != "detection":

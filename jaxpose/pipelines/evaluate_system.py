@@ -1,4 +1,7 @@
-"""Score detector and pose network together on a PoseTrack split, as the challenge does."""
+"""Score detector and pose network together on a PoseTrack split, as the challenge does.
+
+Or a bottom-up network alone, which finds people by itself.
+"""
 
 import json
 from pathlib import Path
@@ -9,16 +12,18 @@ from tqdm import tqdm
 from jaxpose.errors import UsageError
 from jaxpose.evaluation.posetrack import PoseTrackEvaluator
 from jaxpose.evaluation.posetrack_table import json_scores, latex_rows, text_table
+from jaxpose.inference.bottom_up import is_bottom_up
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.inference.joint_slots import JointSlots
 from jaxpose.inference.options import Options, checked
 from jaxpose.inference.own_boxes import with_boxes
-from jaxpose.inference.restore import restore
+from jaxpose.inference.restore import Restored, restore
 from jaxpose.pipelines.system_boxes import PersonBoxes, annotated_boxes, detected_boxes
 from jaxpose.pipelines.system_page import system_page
 from jaxpose.pipelines.system_protocol import (
     BOX_SOURCES,
+    NO_BOXES,
     network_block,
     run_folder,
     run_name,
@@ -46,7 +51,7 @@ def evaluate_system(
     detector: str | None = None,
     dataset: str | None = None,
     split: str = "validation",
-    boxes: str = "detector",
+    boxes: str | None = None,
     output_dir: str | None = None,
     detections: str | None = None,
     **options: Any,
@@ -62,7 +67,8 @@ def evaluate_system(
       frames: folder of the data set's original files, see `read_split`.
       dataset: `posetrack17` or `posetrack18`; whichever the files are of without it.
       split: `train`, `validation` or `test`.
-      boxes: `detector` or `ground_truth`.
+      boxes: `detector` or `ground_truth`; the detector's without. With a bottom-up network as
+        `pose` there are none, and neither detector nor detections.
       output_dir: by default `eval_<data set>_<split>_<boxes>` in the pose network's folder;
         needed for a pose network of the package or of a URL.
       detections: file of the detector's boxes, where several output folders share it.
@@ -77,9 +83,10 @@ def evaluate_system(
         or damaged, or predictions cannot be written. CheckpointError: no intact checkpoint.
     """
     chosen = checked(Options(**options))
-    _check(dataset, split, boxes, detector)
-    data = read_split(frames, dataset, split)
+    _check(dataset, split, boxes)
     network = restore(pose)
+    boxes = _box_source(network, boxes, detector, detections)
+    data = read_split(frames, dataset, split)
     estimator = PoseEstimator(None, network, chosen)  # refuses another task before anything runs
     finder = detector if boxes == "detector" else None
     folder = _made(output_dir or _default_folder(pose, data, run_name(finder) if finder else boxes))
@@ -87,7 +94,7 @@ def evaluate_system(
         file = Path(detections or folder / DETECTIONS)
         chosen_boxes = detected_boxes(data, finder, file, chosen)
     else:
-        chosen_boxes = annotated_boxes(data)
+        chosen_boxes = PersonBoxes(None) if boxes == NO_BOXES else annotated_boxes(data)
     slots = JointSlots(estimator.skeleton.joints, data.skeleton, chosen.keypoint_threshold)
     unused = (
         "--detector is not used with boxes of the ground truth" if detector and not finder else ""
@@ -101,7 +108,7 @@ def evaluate_system(
             (folder / stale).unlink(missing_ok=True)
     print(speed.line("poses"))
     protocol = system_protocol(
-        data, slots, boxes, network_block(pose, network), chosen,
+        data, slots, boxes, network_block(pose, network, chosen.scales), chosen,
         chosen_boxes.detector, chosen_boxes.protocol,
     )  # fmt: skip
     report = {"speed": _speeds(chosen_boxes.speed, speed), "protocol": protocol}
@@ -115,13 +122,25 @@ def _joints_note(slots: JointSlots) -> str:
     return slots.note(absent="not written", without=("left_ear", "right_ear"))
 
 
-def _check(dataset: str | None, split: str, boxes: str, detector: str | None) -> None:
+def _check(dataset: str | None, split: str, boxes: str | None) -> None:
     choices = (("dataset", dataset, (None, *DATASETS)), ("split", split, FOLDERS))
-    for name, value, known in (*choices, ("boxes", boxes, BOX_SOURCES)):
+    for name, value, known in (*choices, ("boxes", boxes, (None, *BOX_SOURCES))):
         if value not in known:
             raise UsageError(f"--{name}={value}: choose one of {', '.join(filter(None, known))}")
-    if boxes == "detector" and detector is None:
+
+
+def _box_source(
+    network: Restored, boxes: str | None, detector: str | None, detections: str | None
+) -> str:
+    """Of `BOX_SOURCES`, or `NO_BOXES`; UsageError for what the network has no use for."""
+    if is_bottom_up(network):
+        given = {"detector": detector, "boxes": boxes, "detections": detections}
+        for name in (name for name, value in given.items() if value is not None):
+            raise UsageError(f"--{name} has no meaning: --pose is a bottom-up network")
+        return NO_BOXES
+    if boxes != "ground_truth" and detector is None:
         raise UsageError("--detector=PATH of a checkpoint is missing; or give --boxes=ground_truth")
+    return boxes or "detector"
 
 
 def _default_folder(pose: str, data: Split, boxes: str) -> str:
@@ -143,7 +162,9 @@ def _estimate(
 ) -> Speed:
     """Write the predictions of every video into the folder."""
     jobs = data.estimated()
-    frames = with_boxes(decoded_frames(jobs), boxes.by_name.get)
+    frames = decoded_frames(jobs)
+    if boxes.by_name is not None:
+        frames = with_boxes(frames, boxes.by_name.get)
     speed = Speed()
     with DeviceClock() as clock, tqdm(total=len(jobs), unit="frame", desc="pose") as progress:
 

@@ -15,7 +15,7 @@ import onnxruntime
 
 import jaxpose
 from jaxpose.config import skeleton_of
-from jaxpose.errors import CheckpointError, JaxposeError
+from jaxpose.errors import CheckpointError, JaxposeError, UsageError
 from jaxpose.inference.restore import Restored, restore
 from jaxpose.pipelines.onnx_primitives import BATCH, trace
 
@@ -42,7 +42,8 @@ def export_onnx(checkpoint: str | Path, output: str | Path) -> Comparison:
 
     Raises:
       CheckpointError: nothing intact there, or the file cannot be written. JaxposeError: the model
-        differs from the network by more than `TOLERANCE` of the largest output.
+        differs from the network by more than `TOLERANCE` of the largest output. UsageError: a
+        bottom-up network.
     """
     network = restore(checkpoint)
     model = onnx_model(network)
@@ -61,6 +62,9 @@ def export_onnx(checkpoint: str | Path, output: str | Path) -> Comparison:
 
 def onnx_model(network: Restored) -> Any:
     """The onnx.ModelProto of a network, parameters included."""
+    if network.task.name not in _OUTPUTS:
+        known = " and ".join(_OUTPUTS)
+        raise UsageError(f"networks of task {network.task.name} have no ONNX form yet, {known} do")
     names, shape = _OUTPUTS[network.task.name], network.task.input_shape
     graph, outputs, images = trace(lambda x: _raw_outputs(network, x), shape)
     return graph.model(

@@ -9,11 +9,13 @@ from ml_collections import ConfigDict
 from jaxpose.annotations.coco_categories import CATEGORIES, CATEGORIES_BY_ID
 from jaxpose.annotations.voc import CLASSES as VOC_CLASSES
 from jaxpose.config import set_skeleton
-from jaxpose.defaults import detection_config, pose_config
+from jaxpose.defaults import bottom_up_config, detection_config, pose_config
 from jaxpose.errors import UsageError
+from jaxpose.limbs import limbs_of
 from jaxpose.models.hourglass import StackedHourglass
+from jaxpose.models.openpose import OpenPose
 from jaxpose.models.ssd import SSD
-from jaxpose.skeletons import COCO, KNOWN, MPII, Skeleton, skeleton_of
+from jaxpose.skeletons import COCO, COCO_18, KNOWN, MPII, Skeleton, skeleton_of
 
 _CLASSES = {
     "person": ("person",),
@@ -21,7 +23,7 @@ _CLASSES = {
     "coco": CATEGORIES,
     "coco90": CATEGORIES_BY_ID,
 }
-_JOINTS = {skeleton.size: skeleton for skeleton in (MPII, COCO)}
+_JOINTS = {skeleton.size: skeleton for skeleton in (MPII, COCO, COCO_18)}
 _NMS_PER_CLASS = 200  # detections that ssd.pytorch keeps of every class, and lets into NMS
 
 # source -> fields of its config. All three resize without antialiasing and subtract a mean from
@@ -108,6 +110,34 @@ def hourglass_config(
     set_skeleton(config, _skeleton(model.num_joints, joints))
     _update(config, _HOURGLASSES[source])
     config.mean = mean or config.mean
+    return config
+
+
+def openpose_config(model: OpenPose, joints: str) -> ConfigDict:
+    """The config of an imported OpenPose network: frames as CMU's demo shows them, 368 px high.
+
+    Args:
+      model: the network.
+      joints: name of a known joint set, or names with commas; '': OpenPose's 18 COCO parts. Its
+        limbs are those of `jaxpose.limbs`.
+
+    Raises:
+      UsageError: the network has another number of joints or limbs.
+    """
+    config = bottom_up_config()
+    skeleton = _skeleton(model.num_parts, joints)
+    limbs = limbs_of(skeleton)
+    if limbs.size != model.num_limbs:
+        raise UsageError(
+            f"the network has {model.num_limbs} limbs, {skeleton.name} has {limbs.size}: nothing "
+            "tells which fields hold which; such weights cannot be imported"
+        )
+    config.model.update(stages=model.stages, width=float(model.width))
+    set_skeleton(config, skeleton)
+    config.part_limbs.update(pairs=limbs.pairs, places=limbs.places)
+    config.channels = "bgr"
+    if skeleton == COCO_18:
+        config.midpoints = (("neck", "right_shoulder", "left_shoulder"),)
     return config
 
 

@@ -12,11 +12,12 @@ from ml_collections import ConfigDict
 from jaxpose.config import to_json
 from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.models.pretrained import load_named_weights
+from jaxpose.models.pretrained_openpose import SOURCE as OPENPOSE
 from jaxpose.models.pretrained_ssd import MEAN, as_reducedfc, base_mean, vgg_base_weights
-from jaxpose.models.source_networks import hourglass_of, ssd_of
+from jaxpose.models.source_networks import hourglass_of, openpose_of, ssd_of
 from jaxpose.models.ssd import SSD
 from jaxpose.models.weight_files import read_weights
-from jaxpose.pipelines.import_configs import detector_config, hourglass_config
+from jaxpose.pipelines.import_configs import detector_config, hourglass_config, openpose_config
 from jaxpose.training.checkpoint import Checkpoints
 from jaxpose.training.weight_file import write_weight_file
 from jaxpose.training.weights import Weights
@@ -30,7 +31,7 @@ DETECTORS = {
 }
 HOURGLASSES = {"pytorch_pose": "pytorch_pose", "princeton_hourglass": "princeton"}
 BASES = ("torchvision_vgg16", "vgg16_reducedfc")
-SOURCES = (*BASES, *DETECTORS, *HOURGLASSES)
+SOURCES = (*BASES, *DETECTORS, *HOURGLASSES, OPENPOSE)
 
 
 class Imported(NamedTuple):
@@ -71,7 +72,7 @@ def import_weights(
       output: a new folder, or a file that ends in .npz. A base is always a file: `vgg16.npz` in
         the folder.
       classes, scales: of a detector, see `detector_config`.
-      joints, mean: of a hourglass, see `hourglass_config`.
+      joints, mean: of a hourglass, see `hourglass_config`; joints of OpenPose, `openpose_config`.
 
     Raises:
       UsageError: an unknown source or suffix, or names that do not suit the network.
@@ -87,6 +88,10 @@ def import_weights(
         ssd = ssd_of(weights, DETECTORS[source])
         variables = load_named_weights(ssd, weights, DETECTORS[source])
         config = detector_config(source, ssd, classes, scales)
+    elif source == OPENPOSE:
+        openpose = openpose_of(weights)
+        variables = load_named_weights(openpose, weights, source)
+        config = openpose_config(openpose, joints)
     else:
         hourglass = hourglass_of(weights, HOURGLASSES[source])
         variables = load_named_weights(hourglass, weights, HOURGLASSES[source])

@@ -35,7 +35,7 @@ def make_records(config: ConfigDict) -> None:
             validation_images=Path(custom.validation_images or images),
         )
         build(
-            "coco_keypoints" if RECORDS[config.task] == "people" else "coco_detection",
+            "coco_detection" if config.task == "detection" else "coco_keypoints",
             source,
             data_folder(config),
             config=RECORDS[config.task],

@@ -1,5 +1,6 @@
 """HTML and SVG as a tree of elements, so that a page is well formed and all text is escaped."""
 
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element, tostring
 
 Child = Element | str
@@ -25,6 +26,27 @@ def element(tag: str, *children: Child, **attributes: object) -> Element:
         else:
             last.tail = (last.tail or "") + child
     return made
+
+
+def section(title: str, *content: Child) -> list[Element]:
+    """A section of a page below its title, to be taken into a list of elements."""
+    return [element("section", element("h2", title), *content)]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Child]], style: str) -> Element:
+    """A table whose first column names the rows; it scrolls by itself where it is too wide."""
+    top = element("thead", element("tr", *(element("th", name, scope="col") for name in head)))
+    body = [
+        element(
+            "tr",
+            element("th", row[0], scope="row"),
+            *(element("td", cell) for cell in row[1:]),
+        )
+        for row in rows
+    ]
+    return element(
+        "div", element("table", top, element("tbody", *body), class_=style), class_="wide"
+    )
 
 
 def html_text(root: Element) -> str:

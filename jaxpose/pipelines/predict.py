@@ -1,6 +1,6 @@
 """Estimate the people in pictures and videos and write them down."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import jaxpose
 from jaxpose.annotations.json_files import write_json
 from jaxpose.errors import DataError, UsageError
+from jaxpose.inference.bottom_up import is_bottom_up
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.inference.formats import check_formats
@@ -16,6 +17,7 @@ from jaxpose.inference.inputs import Camera, Inputs
 from jaxpose.inference.options import Options, checked
 from jaxpose.inference.own_boxes import with_boxes
 from jaxpose.inference.people import FrameResult
+from jaxpose.inference.restore import restore
 from jaxpose.inference.sources import find_sources
 from jaxpose.pipelines.predict_boxes import OwnBoxes
 from jaxpose.pipelines.predict_output import Output
@@ -46,7 +48,7 @@ def predict(
     Args:
       inputs: files, folders and patterns, see `sources.find_sources`; none with `webcam`.
       detector, pose: checkpoints, see `jaxpose.restore`; without them those that come with
-        jaxpose, where there are some.
+        jaxpose, where there are some. No detector and no boxes beside a bottom-up network.
       boxes: file of person boxes, see `detection_boxes.read_boxes`, instead of a detector.
       webcam: number of a camera, read until Ctrl-C.
       formats: names of `formats.FORMATS`.
@@ -70,10 +72,7 @@ def predict(
     folder = _made(Path(output_dir))
     own = None if boxes is None else OwnBoxes(boxes, chosen.det_threshold)
     source = Inputs(find_sources(inputs)) if webcam is None else Camera(webcam)
-    networks = _networks(detector, pose, boxes)
-    estimator = PoseEstimator.restore(
-        networks.get("detector", False), networks["pose"], **chosen._asdict()
-    )
+    estimator, networks = _estimator(detector, pose, boxes, chosen)
     drawing = {"save_images": save_images, "save_video": save_video}
     drawing |= {"boxes": draw_boxes, "labels": draw_labels}
     if shard is not None and isinstance(source, Inputs):
@@ -125,18 +124,36 @@ def _check(
         raise UsageError("--detector and --boxes exclude one another")
 
 
-def _networks(detector: str | None, pose: str | None, boxes: str | None) -> dict[str, str]:
-    """The networks that are used, by role; says so on the console."""
-    networks = {} if boxes else {"detector": detector or default("detection")}
-    networks["pose"] = pose or default("pose")
-    found = f"boxes: {boxes}" if boxes else f"detector: {networks['detector']}"
-    print(f"{found}, pose network: {networks['pose']}")
+def _estimator(
+    detector: str | None, pose: str | None, boxes: str | None, options: Options
+) -> tuple[PoseEstimator, dict[str, str]]:
+    """The estimator, and the networks that it uses by role; says them on the console."""
+    named = pose or default("pose")
+    network = restore(named)
+    networks = {"pose": named}
+    if is_bottom_up(network):
+        if boxes:
+            raise UsageError(f"--boxes has no meaning beside {named}, a bottom-up network")
+        found = "no detector, bottom-up network"
+    elif boxes:
+        found = f"boxes: {boxes}, pose network"
+    else:
+        networks = {"detector": detector or default("detection")} | networks
+        found = f"detector: {networks['detector']}, pose network"
+    if detector and "detector" not in networks:
+        raise UsageError(f"--detector has no meaning beside {named}, a bottom-up network")
+    print(f"{found}: {named}")
+    _say_small(networks)
+    finder = restore(networks["detector"]) if "detector" in networks else None
+    return PoseEstimator(finder, network, options), networks
+
+
+def _say_small(networks: Mapping[str, str]) -> None:
     if set(networks.values()) & set(DEFAULTS.values()):
         print(
             "note: the networks that come with jaxpose are small and trained on few photographs; "
             "--detector and --pose take others"
         )
-    return networks
 
 
 def _made(folder: Path) -> Path:

@@ -12,9 +12,11 @@ from jaxpose.data.image_batches import image_rows
 from jaxpose.data.manifest import Manifest, record_folder
 from jaxpose.data.people_batches import people_rows
 from jaxpose.errors import UsageError
+from jaxpose.tasks.bottom_up_prediction import limb_set
 
+PERSON = "person"
 # Config of the records that a task reads, and what one of them is called.
-RECORDS = {"pose": "people", "detection": "images"}
+RECORDS = {"pose": "people", "detection": "images", "bottom_up": "images"}
 
 
 def data_folder(config: ConfigDict) -> Path:
@@ -42,20 +44,31 @@ def record_folders(config: ConfigDict) -> dict[str, Path]:
 
 
 def fill_in(config: ConfigDict, train_sets: Sequence[Manifest], validation_set: Manifest) -> None:
-    """Write what the records decide into a config: canvas, and joint set or classes and room.
+    """Write what the records decide into a config: canvas, joint set or classes, and room.
 
     Raises:
       UsageError: the network has none of the classes of the scored data set.
     """
     config.canvas = train_sets[0].canvas
-    if config.task == "pose":
+    if config.task != "detection":
         from_data = config.skeleton == "data"
         set_skeleton(config, train_sets[0].skeleton if from_data else skeleton_of(config))
+    if config.task == "pose":
         return
-    config.classes = tuple(config.classes) or train_sets[0].classes
+    if config.task == "bottom_up":
+        limbs = limb_set(config)
+        config.part_limbs.update(pairs=limbs.pairs, places=limbs.places)
     splits = [manifest.split(config.data.train_split) for manifest in train_sets]
     config.max_boxes = config.max_boxes or max(1, *(split.most_boxes for split in splits))
     config.max_ignored = config.max_ignored or max(split.most_ignored for split in splits)
+    if config.task == "detection":
+        _fill_in_classes(config, train_sets, validation_set)
+
+
+def _fill_in_classes(
+    config: ConfigDict, train_sets: Sequence[Manifest], validation_set: Manifest
+) -> None:
+    config.classes = tuple(config.classes) or train_sets[0].classes
     shared = tuple(name for name in config.classes if name in validation_set.classes)
     config.eval.classes = tuple(config.eval.classes) or shared
     lacking = [name for name in config.eval.classes if name not in shared]
@@ -71,7 +84,7 @@ def training_rows(config: ConfigDict) -> Rows:
     """What a training batch of the config's task holds."""
     if config.task == "pose":
         return people_rows(skeleton_of(config))
-    return image_rows(tuple(config.classes), config.max_boxes, config.max_ignored)
+    return _frames(config, config.max_boxes, config.max_ignored)
 
 
 def scored_rows(config: ConfigDict, manifest: Manifest, split: str) -> Rows:
@@ -79,4 +92,12 @@ def scored_rows(config: ConfigDict, manifest: Manifest, split: str) -> Rows:
     if config.task == "pose":
         return people_rows(skeleton_of(config))
     room = manifest.split(split)
-    return image_rows(tuple(config.eval.classes), max(1, room.most_boxes), room.most_ignored)
+    return _frames(config, max(1, room.most_boxes), room.most_ignored, scored=True)
+
+
+def _frames(config: ConfigDict, boxes: int, ignored: int, scored: bool = False) -> Rows:
+    """Whole frames with room for so many boxes and ignored regions."""
+    if config.task == "bottom_up":
+        return image_rows((PERSON,), boxes, ignored, skeleton_of(config))
+    classes = config.eval.classes if scored else config.classes
+    return image_rows(tuple(classes), boxes, ignored)

@@ -22,7 +22,7 @@ class Network(NamedTuple):
       run: name that `train` gives its folder, made of the config's file name and variant.
       config: as `train --config` takes it.
       title: what the report calls it.
-      task: `detection` or `pose`.
+      task: `detection`, `pose` or `bottom_up`.
       facts: fields of the run's config that make it this network; `a.b` is field b of a.
     """
 
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
     Attributes:
       published: figure by column; None where the report has N/A.
-      detector, pose: networks that make it; None in OpenPose's rows, pose None in detection's too.
+      detector, pose: networks that make it; no detector in OpenPose's rows, no pose in detection's.
       threshold: least confidence of a person box; None in OpenPose's rows.
     """
 
@@ -103,6 +103,12 @@ def _hourglass(name: str, title: str, train: tuple[str, ...]) -> Network:
     return Network(name, f"configs/{name}.py", f"Hourglass ({title})", "pose", facts)
 
 
+def _bottom_up(name: str, title: str, train: tuple[str, ...]) -> Network:
+    size = {"input_size": (368, 368), "model.stages": 6, "model.width": 1.0}
+    facts = {"data.train": train} | size
+    return Network(name, f"configs/{name}.py", f"OpenPose ({title})", "bottom_up", facts)
+
+
 _COCO, _MPII_POSETRACK = ("coco_detection",), ("mpii", "posetrack17")
 SSD_POSETRACK = _ssd("ssd300_posetrack", "PoseTrack", ("posetrack17",))
 SSD_VOC = _ssd("ssd300_voc", "VOC 07/12", ("voc",))
@@ -112,6 +118,8 @@ SSD512_COCO = _ssd("ssd512_coco", "COCO", _COCO, side=512)
 POSE_POSETRACK = _hourglass("hourglass_posetrack", "PoseTrack", ("posetrack17",))
 POSE_MPII = _hourglass("hourglass_mpii", "MPII", ("mpii",))
 POSE_BOTH = _hourglass("hourglass_mpii_posetrack", "MPII and PoseTrack", _MPII_POSETRACK)
+OPENPOSE_MPII = _bottom_up("openpose_mpii", "MPII", ("mpii",))
+OPENPOSE_POSETRACK = _bottom_up("openpose_posetrack", "PoseTrack", ("posetrack17",))
 OVERLAPS = {at: _overlap(at) for at in (0.6, 0.7, 0.8)}
 
 
@@ -127,9 +135,9 @@ def _columns(figures: str) -> dict[str, float | None]:
     return dict(zip(COLUMNS, map(float, figures.split()), strict=True))
 
 
-def _openpose(number: int, trained: str, title: str, figures: str) -> Table:
-    row = Row(_columns(figures), threshold=None)
-    return Table(number, f"pose estimation, OpenPose ({title})", (row,), openpose=trained)
+def _openpose(number: int, trained: str, network: Network, figures: str) -> Table:
+    row = Row(_columns(figures), pose=network, threshold=None)
+    return Table(number, f"pose estimation, {network.title}", (row,), openpose=trained)
 
 
 def _system(
@@ -155,8 +163,8 @@ TABLES = (
         tuple(row for at, figures in _TABLE_5.items() for row in _sweep(OVERLAPS[at], figures)),
         overlaps=True,
     ),
-    _openpose(6, "mpii", "MPII", "61.2 59.0 50.1 37.7 51.3 42.6 37.4 49.3"),
-    _openpose(7, "posetrack", "PoseTrack", "55.7 43.9 32.5 21.3 30.0 24.3 20.1 34.1"),
+    _openpose(6, "mpii", OPENPOSE_MPII, "61.2 59.0 50.1 37.7 51.3 42.6 37.4 49.3"),
+    _openpose(7, "posetrack", OPENPOSE_POSETRACK, "55.7 43.9 32.5 21.3 30.0 24.3 20.1 34.1"),
     _system(8, SSD_VOC, POSE_POSETRACK, "51.9 47.1 41.9 34.4 36.2 33.1 24.4 39.3"),
     _system(9, SSD_POSETRACK, POSE_POSETRACK, "55.2 49.3 45.4 35.7 38.5 36.3 25.3 41.8"),
     _system(10, SSD_POSETRACK, POSE_MPII, "53.2 52.6 48.9 43.4 43.6 44.0 39.2 46.9"),

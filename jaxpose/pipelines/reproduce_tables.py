@@ -27,20 +27,15 @@ _SMOKE = (
 
 
 class OpenPose(NamedTuple):
-    """Result files of OpenPose runs.
+    """Result files of somebody's OpenPose, which take the place of our own baseline.
 
     Attributes:
       folders: by what the OpenPose was trained on, `mpii` or `posetrack`.
       head_top: guess the top of the head, see `openpose_tables.openpose_cell`.
-      absent: what to do about a run that is not there.
     """
 
     folders: Mapping[str, Path] = {}
     head_top: bool = False
-    absent: str = (
-        "no OpenPose run, and jaxpose has no OpenPose of its own: give the folder of one's JSON "
-        "files as --openpose_mpii or --openpose_posetrack, and --posetrack17=FOLDER"
-    )
 
 
 class Report(NamedTuple):
@@ -85,7 +80,7 @@ def reproduce(numbers: Sequence[int], places: Places, openpose: OpenPose) -> Rep
     Args:
       numbers: of tables, 1 to 15; all without.
       places: where runs, records and original files are.
-      openpose: runs for Tables 6 and 7.
+      openpose: somebody else's runs for Tables 6 and 7.
 
     Raises:
       UsageError: no such table, or an OpenPose run without ground truth.
@@ -121,9 +116,8 @@ def reproduce_small(numbers: Sequence[int], folder: Path, repository: Path, make
 
 
 def _small_report(tables: Sequence[Table], places: Places) -> Report:
-    openpose = OpenPose(table_smoke.stand_ins(places), absent="no stand-in for OpenPose yet")
     runs = find_runs(places.runs)
-    filled = _fill(tables, places, openpose, runs)
+    filled = _fill(tables, places, OpenPose(), runs)
     made = [each._replace(ours="smoke run", comparable=False) for each in filled]
     return Report(made, commands_for(made, places, runs))
 
@@ -141,7 +135,7 @@ def _fill(
 ) -> list[Filled]:
     scores, filled = find_scores(places.runs), []
     for table in tables:
-        if table.openpose:
+        if table.openpose in openpose.folders:
             cells = [_openpose(table, places, openpose, runs)]
         else:
             cells = [_explained(table, cell_of(table, row, scores, runs)) for row in table.rows]
@@ -156,9 +150,7 @@ def _explained(table: Table, cell: Cell) -> Cell:
 
 
 def _openpose(table: Table, places: Places, openpose: OpenPose, runs: Sequence[Run]) -> Cell:
-    folder, truth = openpose.folders.get(table.openpose), places.sources[DATA_SET]
-    if folder is None:
-        return Cell({}, reason=openpose.absent)
+    folder, truth = openpose.folders[table.openpose], places.sources[DATA_SET]
     if truth.startswith("$"):
         raise UsageError(f"--openpose_{table.openpose} needs --posetrack17=FOLDER to score against")
     try:

@@ -17,14 +17,14 @@ class PersonBoxes(NamedTuple):
     """Boxes of a split.
 
     Attributes:
-      by_name: boxes of each frame that is estimated, by its file name.
+      by_name: boxes of each frame that is estimated, by its file name; None without boxes.
       detector: `network_block` of what found them; None if they are annotated.
       protocol: of the detections, else empty.
       speed: of the detection, where it was done now.
       note: a line for the console, or ''.
     """
 
-    by_name: dict[str, Boxes]
+    by_name: dict[str, Boxes] | None
     detector: dict[str, Any] | None = None
     protocol: dict[str, Any] = {}
     speed: Speed | None = None

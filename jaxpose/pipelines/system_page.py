@@ -10,9 +10,10 @@ import numpy as np
 
 from jaxpose.evaluation.posetrack_table import COLUMNS, columns, latex_rows
 from jaxpose.evaluation.precision_recall import Curve
-from jaxpose.pipelines.markup import Child, element, html_text
+from jaxpose.pipelines.markup import Child, element, html_text, section, table
 from jaxpose.pipelines.system_curves import best_threshold, charts, pooled
 from jaxpose.pipelines.system_gallery import Judged, data_uri, drawing, extremes, judged
+from jaxpose.pipelines.system_protocol import NO_BOXES
 from jaxpose.pipelines.system_submission import ScoredFrame
 from jaxpose.skeletons import Skeleton
 
@@ -56,13 +57,14 @@ def system_page(
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", f"{title}: Total AP {_number(document['Total'])}"),
-        element("style", _style()),
+        element("style", page_style()),
     )
     return html_text(element("html", head, element("body", body), lang="en"))
 
 
 @cache
-def _style() -> str:
+def page_style() -> str:
+    """The style sheet of the pages."""
     return _STYLE.read_text(encoding="utf-8")
 
 
@@ -77,7 +79,8 @@ def _number(value: float | None) -> str:
 def _header(title: str, document: Mapping[str, Any]) -> list[Element]:
     protocol = document["protocol"]
     detector = protocol["detector"]
-    boxes = f"boxes by {detector['run']}" if detector else "annotated boxes"
+    without = "no boxes" if protocol["boxes"] == NO_BOXES else "annotated boxes"
+    boxes = f"boxes by {detector['run']}" if detector else without
     total = element("p", element("b", _number(document["Total"])), " Total AP", class_="total")
     words = element(
         "div",
@@ -85,26 +88,6 @@ def _header(title: str, document: Mapping[str, Any]) -> list[Element]:
         element("p", f"poses by {protocol['pose']['run']}, {boxes}", class_="quiet"),
     )
     return [element("header", words, total)]
-
-
-def _section(title: str, *content: Child) -> list[Element]:
-    return [element("section", element("h2", title), *content)]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Child]], style: str) -> Element:
-    """A table whose first column names the rows; it scrolls by itself where it is too wide."""
-    top = element("thead", element("tr", *(element("th", name, scope="col") for name in head)))
-    body = [
-        element(
-            "tr",
-            element("th", row[0], scope="row"),
-            *(element("td", cell) for cell in row[1:]),
-        )
-        for row in rows
-    ]
-    return element(
-        "div", element("table", top, element("tbody", *body), class_=style), class_="wide"
-    )
 
 
 def _scores(document: Mapping[str, Any]) -> list[Element]:
@@ -119,8 +102,8 @@ def _scores(document: Mapping[str, Any]) -> list[Element]:
     )
     row = {column: _or_nan(document[column]) for column in COLUMNS}
     latex = element("pre", "\n".join(latex_rows(row)))
-    table = _table(["", *COLUMNS], rows, "scores")
-    return _section("Scores", table, element("p", counts, class_="quiet"), latex)
+    scores = table(["", *COLUMNS], rows, "scores")
+    return section("Scores", scores, element("p", counts, class_="quiet"), latex)
 
 
 def _or_nan(value: float | None) -> float:
@@ -134,7 +117,7 @@ def _curve_section(figures: Sequence[Element], threshold: float) -> list[Element
         f"{threshold:.3g}, where F1 of all joints together is largest."
     )
     grid = element("div", *figures, class_="charts")
-    return _section("Precision and recall", element("p", words, class_="quiet"), grid)
+    return section("Precision and recall", element("p", words, class_="quiet"), grid)
 
 
 def _pictures(frames: Sequence[ScoredFrame], skeleton: Skeleton, threshold: float) -> list[Element]:
@@ -145,11 +128,11 @@ def _pictures(frames: Sequence[ScoredFrame], skeleton: Skeleton, threshold: floa
         f"{threshold:.3g} or more count and are drawn (the dots above). Thin white: the "
         "annotation, over the estimate; magenta rings: annotated joints that nothing matches."
     )
-    made = _section(
+    made = section(
         "Best frames", element("p", words, class_="quiet"), _gallery(best, skeleton, threshold)
     )
     if worst:
-        made += _section("Worst frames", _gallery(worst, skeleton, threshold))
+        made += section("Worst frames", _gallery(worst, skeleton, threshold))
     return made
 
 
@@ -175,7 +158,7 @@ def _joints(document: Mapping[str, Any]) -> list[Element]:
         cells: list[Child] = [_words(joint), element("div", bar, _number(ap))]
         rows.append([*cells, _number(precision), _number(recall), *(f"{n:,}" for n in counts)])
     head = ["joint", "AP", "precision", "recall", "annotated", "predicted", "right"]
-    return _section("Each joint", _table(head, rows, "joints"))
+    return section("Each joint", table(head, rows, "joints"))
 
 
 def _words(joint: str) -> str:
@@ -187,7 +170,7 @@ def _protocol(document: Mapping[str, Any]) -> list[Element]:
     terms = [
         part for name, value in entries for part in (element("dt", name), element("dd", value))
     ]
-    return _section("Protocol", element("dl", *terms))
+    return section("Protocol", element("dl", *terms))
 
 
 def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:

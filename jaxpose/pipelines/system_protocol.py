@@ -1,6 +1,6 @@
 """Where the scores of a system come from: networks, data, options, software and machine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from jaxpose.training.saved_steps import absolute
 
 MEASURE = "poseval AP, a joint matches within 0.5 head sizes, percent"
 BOX_SOURCES = ("detector", "ground_truth")
+# What stands for them where a bottom-up network finds people by itself.
+NO_BOXES = "bottom_up"
 
 
 def run_folder(path: str | Path) -> epath.Path:
@@ -42,10 +44,22 @@ def choice(config: ConfigDict, step: int | None = None) -> str:
     return f"best {best} of {data.eval} {data.eval_split}, else the newest" if best else "newest"
 
 
-def network_block(path: str | Path, restored: Restored) -> dict[str, Any]:
-    """A network: its run, task, step, checkpoint digest, training data and input size."""
+def network_block(
+    path: str | Path, restored: Restored, scales: Sequence[float] = ()
+) -> dict[str, Any]:
+    """A network: its run, task, step, checkpoint digest, training data and input size.
+
+    Of a bottom-up one also the size and the scales that frames are shown at, and its grouping.
+    """
     config = restored.config
-    return {
+    more = {}
+    if config.task == "bottom_up":
+        more = {
+            "frame_size": list(config.eval.input_size),
+            "scales": list(scales),
+            "grouping": config.grouping.to_dict(),
+        }
+    return more | {
         "run": run_name(path),
         "task": config.task,
         "step": restored.step,
@@ -78,10 +92,10 @@ def system_protocol(
 
     Args:
       slots: from the joints of the pose network to those of the result files.
-      boxes: of `BOX_SOURCES`.
+      boxes: of `BOX_SOURCES`, or `NO_BOXES`.
       pose: `network_block` of the pose network.
       options: that people were estimated with.
-      detector: its `network_block`; None with boxes of the ground truth.
+      detector: its `network_block`; None with boxes of the ground truth, or none.
       detections: protocol of the detector's boxes; empty likewise.
     """
     shared = int((slots.index >= 0).sum())

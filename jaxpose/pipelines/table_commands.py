@@ -22,9 +22,12 @@ VARIABLES = {
     "coco_detection": "$COCO",
     "voc": "$VOC",
 }
-WEIGHTS = "$VGG16"
+WEIGHTS, TRUNK_WEIGHTS = "$VGG16", "$VGG19"
 _VARIABLE = re.compile(r"\$[A-Z0-9]+$")
-_WEIGHTS_ARE = "ImageNet weights of VGG16: torchvision's vgg16-397923af.pth or vgg16_reducedfc.pth"
+_WEIGHTS_ARE = {
+    WEIGHTS: "ImageNet weights of VGG16: torchvision's vgg16-397923af.pth or vgg16_reducedfc.pth",
+    TRUNK_WEIGHTS: "ImageNet weights of VGG19: torchvision's vgg19-dcbb9e9d.pth",
+}
 
 
 class Places(NamedTuple):
@@ -34,7 +37,7 @@ class Places(NamedTuple):
       runs: folder of the training runs; scores of whole systems go to its `tables`.
       data_dir: folder of built records; `given_data_dir` is what commands say, '' for the default.
       sources: folder of each data set's original files, or one of `VARIABLES`.
-      base_weights: file of ImageNet weights, `WEIGHTS`, or '' to train without.
+      base_weights: file of ImageNet weights by task; '' to train without.
       build: further words of the commands that build records.
       train: further words of those that train, by name of the run.
       repository: folder of `configs` and `tools`; '' where commands are run in it.
@@ -45,7 +48,7 @@ class Places(NamedTuple):
     data_dir: Path
     given_data_dir: str
     sources: Mapping[str, str]
-    base_weights: str = WEIGHTS
+    base_weights: Mapping[str, str] = {"detection": WEIGHTS, "bottom_up": TRUNK_WEIGHTS}
     build: tuple[str, ...] = ()
     train: Mapping[str, tuple[str, ...]] = {}
     repository: Path = Path()
@@ -57,7 +60,7 @@ def real_places(
     repository: Path,
     data_dir: str | None = None,
     sources: Mapping[str, str | None] | None = None,
-    base_weights: str | None = None,
+    base_weights: Mapping[str, str | None] | None = None,
 ) -> Places:
     """Places of a real run; variables stand for the sources and weights that are not given.
 
@@ -66,16 +69,19 @@ def real_places(
       repository: folder of `configs` and `tools`, '' in it.
       data_dir: folder of built records; JAXPOSE_DATA or ~/jaxpose_data without.
       sources: folder of original files by data set.
-      base_weights: file of ImageNet weights.
+      base_weights: file of ImageNet weights by task, `detection` and `bottom_up`.
     """
     default = os.environ.get("JAXPOSE_DATA") or "~/jaxpose_data"
-    given = {name: folder for name, folder in (sources or {}).items() if folder}
+    given, weights = (
+        {name: path for name, path in (named or {}).items() if path}
+        for named in (sources, base_weights)
+    )
     return Places(
         runs=runs,
         data_dir=Path(data_dir or default).expanduser(),
         given_data_dir=data_dir or "",
         sources=VARIABLES | given,
-        base_weights=base_weights or WEIGHTS,
+        base_weights=Places._field_defaults["base_weights"] | weights,
         repository=repository,
     )
 
@@ -100,14 +106,13 @@ def _quoted(word: str) -> str:
 def commands_for(tables: Sequence[Filled], places: Places, runs: Sequence[Run]) -> list[Command]:
     """What fills the rows that are not filled, each command once: builds, trainings, scores.
 
-    Rows of OpenPose have no networks of ours, so no command; where they do, in a smoke run, those
-    networks' people are written as OpenPose would, for a stand-in.
+    None for what was given and could not be taken.
     """
     needed: dict[tuple[str, ...], set[int]] = {}
     for stage in (_builds, _trainings, _scorings):
         for filled in tables:
             for row, cell in zip(filled.table.rows, filled.cells, strict=True):
-                if cell.source is None and row.detector is not None:
+                if cell.source is None and not cell.failed:
                     for words in stage(filled.table, row, places, runs):
                         needed.setdefault(words, set()).add(filled.table.number)
     return [Command(words, tuple(sorted(numbers))) for words, numbers in needed.items()]
@@ -134,9 +139,8 @@ def _variable_lines(commands: Sequence[Command]) -> list[str]:
             need = REQUIREMENTS[name]
             tree = need.tree.replace("\n", "; ")
             lines.append(f"export {variable[1:]}=FOLDER  # {need.where} ({need.homepage}): {tree}")
-    if WEIGHTS in used:
-        lines.append(f"export {WEIGHTS[1:]}=FILE  # {_WEIGHTS_ARE}")
-    return lines
+    named = [name for name in _WEIGHTS_ARE if name in used]
+    return lines + [f"export {name[1:]}=FILE  # {_WEIGHTS_ARE[name]}" for name in named]
 
 
 def folder_of(network: Network, places: Places, runs: Sequence[Run]) -> Path:
@@ -164,8 +168,8 @@ def _builds(
         for network in _untrained(row, runs)
         for name in network.facts["data.train"]  # each config is scored on one of them
     ]
-    if row.pose is None:
-        wanted.append((DATA_SET, RECORDS["detection"]))
+    if row.pose is None or row.detector is None:
+        wanted.append((DATA_SET, RECORDS["detection"]))  # scored on it, while trained or after
     for name, kind in wanted:
         folder = record_folder(places.data_dir, name, kind, places.source)
         if not (folder / FILE_NAME).is_file():
@@ -185,16 +189,15 @@ def _trainings(
             words.append(f"--config.data_dir={places.given_data_dir}")
         if places.source != "records":
             words.append(f"--config.data.source={places.source}")
-        if network.task == "detection" and places.base_weights:
-            words.append(f"--config.model.base_weights={places.base_weights}")
+        if weights := places.base_weights.get(network.task):
+            words.append(f"--config.model.base_weights={weights}")
         yield (*words, *places.train.get(network.run, ()))
 
 
 def _scorings(
     table: Table, row: Row, places: Places, runs: Sequence[Run]
 ) -> Iterator[tuple[str, ...]]:
-    assert row.detector is not None
-    detector = folder_of(row.detector, places, runs)
+    detector = row.detector and folder_of(row.detector, places, runs)
     if row.pose is None:
         yield (
             *("-m", "jaxpose.evaluate", f"--workdir={detector}", f"--dataset={DATA_SET}"),
@@ -203,20 +206,14 @@ def _scorings(
             *[f"--data_dir={places.given_data_dir}"] * bool(places.given_data_dir),
         )
         return
-    networks = (f"--detector={detector}", f"--pose={folder_of(row.pose, places, runs)}")
-    source, output = places.sources[DATA_SET], f"--output_dir={system_folder(table, places)}"
-    if table.openpose:
-        images = f"{source}/images/val"
-        yield ("-m", "jaxpose.predict", images, *networks, "--format=openpose", output)
-        return
-    yield (
-        *("-m", "jaxpose.evaluate", *networks, f"--frames={source}", f"--dataset={DATA_SET}"),
-        f"--split={table.split}",
-        "--boxes=detector",
-        f"--det_threshold={row.threshold:g}",
-        f"--detections={places.runs / 'tables' / f'{detector.name}_{table.split}.json'}",
-        output,
-    )
+    words = ["-m", "jaxpose.evaluate"] + [f"--detector={detector}"] * (detector is not None)
+    words += [f"--pose={folder_of(row.pose, places, runs)}"]
+    words += [f"--frames={places.sources[DATA_SET]}", f"--dataset={DATA_SET}"]
+    words.append(f"--split={table.split}")
+    if detector is not None:
+        kept = places.runs / "tables" / f"{detector.name}_{table.split}.json"
+        words += ["--boxes=detector", f"--det_threshold={row.threshold:g}", f"--detections={kept}"]
+    yield (*words, f"--output_dir={system_folder(table, places)}")
 
 
 def _thresholds(table: Table, row: Row) -> list[str]:

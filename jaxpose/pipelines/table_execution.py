@@ -100,7 +100,7 @@ def phase_of(command: Command) -> str:
         return "records"
     if words[1].endswith("evaluate"):
         return "score detectors" if words[2].startswith("--workdir") else "score systems"
-    return "train" if words[1].endswith("train") else "stand-ins"
+    return "train"
 
 
 def time_lines(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 from jaxpose.inference.options import Options
 from jaxpose.pipelines.detection_report import DIFFICULT
 from jaxpose.pipelines.report_tables import Row
+from jaxpose.pipelines.system_protocol import NO_BOXES
 
 # VOC2007's measure, by which the report scores its detectors.
 _DETECTION: Mapping[str, Any] = {
@@ -25,6 +26,8 @@ _VIDEOS = {"validation": 50}
 def wrong_options(protocol: Mapping[str, Any], row: Row) -> list[str]:
     """Options of a protocol that the row's table does not have, as text."""
     of_system = {"boxes": "detector", "det_threshold": row.threshold}
+    if row.detector is None:
+        of_system = {"boxes": NO_BOXES}
     wanted = _DETECTION if row.pose is None else of_system
     wrong = [
         f"{name} {protocol.get(name, 'unknown')} where the table has {value}"

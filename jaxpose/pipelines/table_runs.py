@@ -13,8 +13,9 @@ from jaxpose.training.saved_steps import list_steps
 from jaxpose.training.weights import chosen_step
 
 # Parts of a config that make the network what it is; the rest says where and how often.
-_RECIPE = ("augment", "batch_size", "default_boxes", "ema_decay", "epochs", "heatmap", "init_from",
-           "matching", "mean", "model", "optimizer", "steps")  # fmt: skip
+_RECIPE = ("augment", "batch_size", "default_boxes", "ema_decay", "epochs", "grouping", "heatmap",
+           "init_from", "matching", "mean", "midpoints", "model", "optimizer", "part_limbs",
+           "steps", "targets")  # fmt: skip
 
 
 class Run(NamedTuple):

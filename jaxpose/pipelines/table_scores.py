@@ -91,7 +91,7 @@ def _is_of_smoke_run(file: Path, folder: Path) -> bool:
 
 
 def cell_of(table: Table, row: Row, scores: Sequence[Scores], runs: Sequence[Run]) -> Cell:
-    """Our figures of a row of Tables 1 to 5 or 8 to 15: of the newest file that is for it.
+    """Our figures of a row: of the newest file that is for it.
 
     Args:
       table, row: of the report.
@@ -126,8 +126,8 @@ def _roles(row: Row) -> list[tuple[str, Network]]:
 def _named_networks(scores: Scores, row: Row) -> list[_Named]:
     """The row's networks as the file's protocol names them; none if it is of another kind."""
     protocol, folder = scores.protocol, scores.path.parent.name
-    assert row.detector is not None, "OpenPose's rows have no scores.json"
     if row.pose is None:
+        assert row.detector is not None
         if "detector_classes" not in protocol:
             return []
         step, digest = protocol.get("checkpoint_step"), protocol.get("checkpoint_digest")
@@ -193,6 +193,6 @@ def _detection_notes(scores: Scores, runs: Sequence[Run]) -> tuple[str, ...]:
 def _system_notes(scores: Scores, runs: Sequence[Run]) -> tuple[str, ...]:
     frames = f"{scores.report.get('frames_evaluated')} labelled frames"
     blocks = [scores.protocol.get(role) or {} for role in ("detector", "pose")]
-    chosen = " and ".join(str(block.get("checkpoint_choice")) for block in blocks)
+    chosen = " and ".join(str(block.get("checkpoint_choice")) for block in blocks if block)
     options = ", ".join(free_choices(scores.protocol))
     return (f"{_trained(runs)}; steps chosen: {chosen}; {frames}; {options}",)

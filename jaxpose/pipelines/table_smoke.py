@@ -4,31 +4,16 @@ What differs from a real run is here: sizes, numbers of steps, and the drawn sta
 say that the chain works from end to end, nothing about the networks. It runs without TensorFlow.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxpose.pipelines.openpose_tables import own_checkpoints
-from jaxpose.pipelines.report_tables import (
-    NETWORKS,
-    POSE_MPII,
-    POSE_POSETRACK,
-    SSD_POSETRACK,
-    TABLES,
-    Network,
-    Table,
-)
-from jaxpose.pipelines.table_commands import Places, system_folder
+from jaxpose.pipelines.report_tables import NETWORKS, TABLES, Network, Table
+from jaxpose.pipelines.table_commands import Places
 from jaxpose.pipelines.table_drawing import DRAWN, FOLDERS, Amount, draw_sets, is_drawn
 from jaxpose.pipelines.table_execution import timed
 
 AMOUNT = Amount(train_videos=48, validation_videos=4, frames=4, size=(192, 144))
 _CANVAS = 192
-# Networks whose people OpenPose's tables get, written as OpenPose writes them.
-STAND_INS: Mapping[str, tuple[Network | None, Network | None]] = {
-    "mpii": (SSD_POSETRACK, POSE_MPII),
-    "posetrack": (SSD_POSETRACK, POSE_POSETRACK),
-}
 # Steps by the side of the detector's input; a run's last fifth has a tenth of its learning rate.
 _STEPS = {300: 100, 512: 40}
 _DETECTION: dict[str, Any] = {
@@ -59,11 +44,28 @@ _POSE: dict[str, Any] = {
     "augment.scale": 0.08,
     "augment.rotation": 10.0,
 }
+_BOTTOM_UP: dict[str, Any] = {
+    "model.width": 0.125,
+    "model.batch_norm": True,
+    "model.stages": 2,
+    "input_size": (96, 96),
+    "eval.input_size": (144, 192),
+    "batch_size": 8,
+    "eval.batch_size": 8,
+    "max_boxes": 8,
+    "max_ignored": 8,
+    "log_every": 20,
+    "steps": 200,
+    "optimizer.name": "adam",
+    "optimizer.learning_rate": 2e-3,
+    "optimizer.momentum": 0.0,
+    "optimizer.weight_decay": 0.0,
+}
 
 
 def changes(network: Network) -> dict[str, Any]:
     """Fields of a network's config that the smoke run changes, with their values."""
-    chosen = dict(_POSE)
+    chosen = dict(_POSE if network.task == "pose" else _BOTTOM_UP)
     if network.task == "detection":
         chosen = _DETECTION | {"steps": _STEPS[network.facts["input_size"][0]]}
     chosen["optimizer.drop_steps"] = (chosen["steps"] * 4 // 5,)
@@ -80,13 +82,13 @@ def _small(network: Network) -> Network:
 
 
 def small_tables() -> tuple[Table, ...]:
-    """The report's tables with the networks of the smoke run; those of OpenPose have stand-ins."""
+    """The report's tables with the networks of the smoke run."""
     small = {run: _small(network) for run, network in NETWORKS.items()}
     tables = []
     for table in TABLES:
         rows = []
         for row in table.rows:
-            detector, pose = STAND_INS.get(table.openpose, (row.detector, row.pose))
+            detector, pose = row.detector, row.pose
             rows.append(
                 row._replace(
                     detector=detector and small[detector.run], pose=pose and small[pose.run]
@@ -107,7 +109,7 @@ def smoke_places(folder: Path, repository: Path) -> Places:
         data_dir=folder / "records",
         given_data_dir=str(folder / "records"),
         sources={name: str(folder / DRAWN / below) for name, below in FOLDERS.items()},
-        base_weights="",
+        base_weights={},
         build=(f"--canvas={_CANVAS}", "--noprogress"),
         train=flags,
         repository=repository,
@@ -121,10 +123,3 @@ def draw(folder: Path) -> None:
         print("drawing stand-ins for PoseTrack17, MPII, COCO and VOC", flush=True)
         with timed(folder, "draw", "data sets"):
             draw_sets(folder / DRAWN, AMOUNT)
-
-
-def stand_ins(places: Places) -> dict[str, Path]:
-    """Folders of files in OpenPose's format that are there, by what the tables say of OpenPose."""
-    folders = {t.openpose: system_folder(t, places) / "openpose" for t in TABLES if t.openpose}
-    # predict writes its report last.
-    return {name: path for name, path in folders.items() if own_checkpoints(path)}

@@ -3,11 +3,12 @@
 from ml_collections import ConfigDict
 
 from jaxpose.errors import UsageError
+from jaxpose.tasks.bottom_up import bottom_up_task
 from jaxpose.tasks.detection import detection_task
 from jaxpose.tasks.pose import pose_task
 from jaxpose.tasks.task import Task
 
-TASKS = {"pose": pose_task, "detection": detection_task}
+TASKS = {"pose": pose_task, "detection": detection_task, "bottom_up": bottom_up_task}
 
 
 def make_task(config: ConfigDict) -> Task:

@@ -102,13 +102,13 @@ def _model(name: str) -> Model:
             f"{file.with_suffix('.md')} is the card of another file than {file.name}: put back "
             "both, or measure again with tools/model_card.py"
         )
-    is_pose = config.task == "pose"
+    has_joints = config.task != "detection"
     height, width = config.input_size
     return Model(
         name=name,
         task=config.task,
-        joints=skeleton_of(config).joints if is_pose else (),
-        classes=() if is_pose else tuple(config.classes),
+        joints=skeleton_of(config).joints if has_joints else (),
+        classes=() if has_joints else tuple(config.classes),
         input_size=(height, width),
         parameters=sum(value.size for value in handed.weights.params.values()),
         bytes=file.stat().st_size,

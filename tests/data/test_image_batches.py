@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -6,13 +8,14 @@ from jaxpose.data.image_batches import image_rows
 from jaxpose.data.manifest import open_records
 from jaxpose.data.pipeline import eval_batches, train_batches
 from jaxpose.errors import DataError, UsageError
+from jaxpose.skeletons import COCO, POSETRACK17
 
 BOTH = pytest.mark.parametrize("source", ["records", "shards"])
 CLASSES = ("person", "dog")
 
 
-def numpy_row(rows, record):
-    return rows.labels(None)(record)
+def numpy_row(rows, record, manifest=None):
+    return rows.labels(manifest)(record)
 
 
 def _stored(value):
@@ -22,12 +25,12 @@ def _stored(value):
     return value.astype(np.int64) if np.asarray(value).dtype.kind in "bi" else value
 
 
-def tensor_row(rows, record):
+def tensor_row(rows, record, manifest=None):
     from jaxpose.data.tfrecords import load_tensorflow
 
     tf = load_tensorflow()
     tensors = {name: tf.constant(_stored(value)) for name, value in record.items()}
-    row = {name: value.numpy() for name, value in rows.graph(tf, None)(tensors).items()}
+    row = {name: value.numpy() for name, value in rows.graph(tf, manifest)(tensors).items()}
     assert row.pop("id") == b"street/7"
     if problem := row.pop("problem"):
         raise DataError(problem.decode())
@@ -57,6 +60,17 @@ def record(**changes):
     } | changes
 
 
+def with_joints():
+    """The same with PoseTrack17's joints of a crowd, of somebody without a box, and of the dog."""
+    keypoints = np.zeros((7, 15, 3), np.float32)
+    for person in (0, 2, 3):
+        keypoints[person, 13] = (person, 8, 2)  # the nose
+    areas = np.arange(7).astype(np.float32)
+    return record(
+        **{"people/keypoints": keypoints, "people/area": areas, "people/head_size": areas}
+    )
+
+
 def without_people():
     empty = {
         "people/box_xyxy": np.zeros((0, 4), np.float32),
@@ -84,6 +98,26 @@ def test_a_record_becomes_padded_labels(row_of):
     assert row.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_array_equal(row[name], values, name)
+
+
+@BOTH_ROWS
+def test_rows_with_joints_keep_everybody_who_has_a_box_or_a_joint(row_of):
+    manifest = SimpleNamespace(skeleton=POSETRACK17)
+    rows = image_rows(("person",), 4, 2, COCO)
+    row = row_of(rows, with_joints(), manifest)
+    assert row["labels"].tolist() == [1, 1, 1, 0]
+    assert row["boxes"].tolist() == [[1, 2, 11, 12], [0] * 4, [7, 7, 8, 9], [0] * 4]
+    assert row["crowd"].tolist() == [True, False, False, False]
+    assert row["keypoints"].shape == (4, 17, 3)
+    assert row["keypoints"][:, 0].tolist() == [[0, 8, 2], [3, 8, 2], [0] * 3, [0] * 3]
+    shared = [COCO.joints[k] for k in np.flatnonzero(row["joint_mask"])]
+    assert len(shared) == 13 and "left_eye" not in shared
+    for name in ("area", "head_size"):
+        np.testing.assert_array_equal(row[name], [0, 3, 6, np.nan])
+    neutral = rows.neutral(2, 64)
+    assert {n: v.shape[1:] for n, v in neutral.items()} == {
+        n: np.shape(v) for n, v in row.items() if n != "id"
+    }
 
 
 @BOTH_ROWS

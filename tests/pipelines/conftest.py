@@ -35,6 +35,10 @@ def shrink(config, data):
         config.input_size = (64, 64)
     else:
         config.model.width = 1 / 16
+    if config.task == "bottom_up":
+        config.input_size, config.eval.input_size = (32, 32), (64, 64)
+        config.grouping.max_peaks = 4
+    if config.task == "detection":
         config.input_size = (64, 64)
         config.optimizer.warmup_steps = 0
     return config

@@ -22,6 +22,7 @@ COLLECTIVE = re.compile(r"= .*\b(all-(reduce|gather|to-all)|reduce-scatter|colle
 RUNS = {
     "pose": (("float64", "rmsprop", 10), ("float64", "sgd", 10), ("float32", "sgd", 2)),
     "detection": (("float64", "sgd", 10), ("float32", "sgd", 2)),
+    "bottom_up": (("float64", "sgd", 10), ("float32", "sgd", 2)),
 }
 
 # Compiling costs more than the few steps.
@@ -35,11 +36,11 @@ def tiny(name, dtype):
     if name == "pose":
         config.model.update(stacks=1, features=16, depth=1)
         config.input_size = (32, 32)
-    else:
-        config.model.width = 1 / 16
-        config.input_size = (64, 64)
-        config.max_boxes, config.max_ignored = 4, 1
-        config.optimizer.warmup_steps = 0
+        return config
+    config.model.width = 1 / 16
+    config.max_boxes, config.max_ignored = 4, 1
+    config.optimizer.warmup_steps = 0
+    config.input_size = (32, 32) if name == "bottom_up" else (64, 64)
     return config
 
 
@@ -53,13 +54,14 @@ def host_batch(task, index):
         batch["keypoints"][..., :2] = rng.uniform(20, 76, batch["keypoints"][..., :2].shape)
         batch["keypoints"][..., 2], batch["joint_mask"][:] = 2, 1
         batch["center"][:], batch["scale"][:] = 48, 0.4
-    else:
-        batch["valid"][:], batch["size"][:] = (0, 0, 96, 96), 96
-        corner = rng.uniform(0, 60, (BATCH, 3, 2))
-        batch["boxes"][:, :3] = np.concatenate(
-            [corner, corner + rng.uniform(9, 36, corner.shape)], 2
-        )
-        batch["labels"][:, :3] = 1
+        return batch
+    batch["valid"][:], batch["size"][:] = (0, 0, 96, 96), 96
+    corner = rng.uniform(0, 60, (BATCH, 3, 2))
+    batch["boxes"][:, :3] = np.concatenate([corner, corner + rng.uniform(9, 36, corner.shape)], 2)
+    batch["labels"][:, :3] = 1
+    if task.name == "bottom_up":
+        batch["keypoints"][..., :2] = rng.uniform(0, 96, batch["keypoints"][..., :2].shape)
+        batch["keypoints"][:, :2, :, 2], batch["joint_mask"][:] = 2, 1
     return batch
 
 

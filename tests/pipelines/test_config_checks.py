@@ -14,6 +14,11 @@ WRONG = {
     "pose/input_size": (256, 200),
     "pose/heatmap.sigma": 0.0,
     "pose/augment.rotation_probability": 3.0,
+    "bottom_up/eval.input_size": (368, 650),
+    "bottom_up/targets.merge": "mean",
+    "bottom_up/augment.scale": (1.1, 0.5),
+    "bottom_up/midpoints": (("neck", "left_shoulder"),),
+    "bottom_up/grouping.samples": 1,
     "augment.min_ious": (2.0,),
     "augment.crop_scale": (1.0, 0.3),
     "augment.crop_aspect": (0.0, 2.0),
@@ -48,8 +53,9 @@ def test_values_without_meaning_are_refused_by_name(name):
         check_config(config)
 
 
-def test_a_run_starts_from_one_of_two_things():
-    config = DEFAULTS["detection"]()
+@pytest.mark.parametrize("task", ["detection", "bottom_up"])
+def test_a_run_starts_from_one_of_two_things(task):
+    config = DEFAULTS[task]()
     config.init_from, config.model.base_weights = "runs/other", "vgg16.npz"
     with pytest.raises(UsageError, match=r"config.init_from is 'runs/other'.*base_weights"):
         check_config(config)

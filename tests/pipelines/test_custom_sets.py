@@ -16,6 +16,7 @@ from jaxpose.defaults import DEFAULTS
 from jaxpose.errors import DataError, UsageError
 from jaxpose.pipelines.config_checks import check_config
 from jaxpose.pipelines.prepare import prepare_records
+from jaxpose.pipelines.record_sets import RECORDS
 from jaxpose.skeletons import LSP
 
 FRAMES = 4
@@ -35,7 +36,7 @@ def config(request, tmp_path):
     config = DEFAULTS[request.param]()
     if config.task == "pose":
         config.skeleton, config.input_size = "data", (64, 64)
-    else:
+    elif config.task == "detection":
         config.classes = ()
     config.data_dir, config.data.source = str(tmp_path / "records"), "shards"
     config.data.train, config.data.eval = ("custom",), "custom"
@@ -81,8 +82,8 @@ def test_a_missing_image_is_allowed_by_the_flag_that_training_has(config, tmp_pa
 def test_records_built_by_hand_are_taken_with_the_same_number(config, tmp_path, monkeypatch):
     bad = tmp_path / "train1.jpg"
     bad.write_bytes(bad.read_bytes()[:-9])
-    kind, canvas = ("people", 128) if config.task == "pose" else ("images", 600)
-    name = "coco_keypoints" if kind == "people" else "coco_detection"
+    kind, canvas = RECORDS[config.task], 2 * config.input_size[0]
+    name = "coco_detection" if config.task == "detection" else "coco_keypoints"
     parts = {"train": tmp_path / "train.json", "validation": tmp_path / "val.json"}
     source, format = Source(tmp_path, **parts, images=tmp_path), "shards"
     build(name, source, tmp_path / "records", kind, canvas, format, "custom", skip_bad=1)

@@ -44,7 +44,7 @@ def largest(runs, kind):
 @pytest.mark.parametrize(("kind", "bound"), [("rmsprop", 1e-8), ("sgd", 1e-12)])
 def test_float64_agrees(runs, kind, bound):
     if f"all/float64/{kind}/losses" not in runs:
-        pytest.skip("the detector is compared with its own optimizer only")
+        pytest.skip("compared with its own optimizer only")
     assert runs["devices"] == 8
     losses = runs[f"all/float64/{kind}/losses"]
     assert losses.dtype == np.float64 and len(losses) == 10 and np.isfinite(losses).all()

@@ -26,6 +26,10 @@ def reduced(config):
         config.model.width = 1 / 16
         config.classes, config.max_boxes, config.max_ignored = ("person",), 4, 2
         return
+    if config.task == "bottom_up":
+        config.model.width, config.input_size = 1 / 16, (32, 32)
+        config.max_boxes, config.max_ignored = 2, 1
+        return
     config.model.update(features=8, depth=1)
     config.input_size = (32, 32)
     if config.skeleton == "data":

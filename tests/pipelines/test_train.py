@@ -22,8 +22,13 @@ from jaxpose.training.checkpoint import Checkpoints
 
 REPOSITORY = Path(__file__).parents[2]
 # What the tasks call the figure that the best checkpoint is chosen by, and what they count.
-METRIC = {"pose": "pckh", "detection": "map"}
-COUNTED = {"pose": "people", "detection": "images"}
+METRIC = {"pose": "pckh", "detection": "map", "bottom_up": "posetrack_total"}
+COUNTED = {"pose": "people", "detection": "images", "bottom_up": "people"}
+FOUND = {  # and its shape, in one image
+    "pose": {"points": (15, 2), "scores": (15,)},
+    "detection": {"boxes": (200, 4), "valid": (200,)},
+    "bottom_up": {"points": (15, 4, 2), "limb_scores": (14, 4, 4)},
+}
 pose_only = pytest.mark.parametrize("task", ["pose"], indirect=True, scope="session")
 
 
@@ -53,7 +58,7 @@ def test_a_run_leaves_everything_that_a_user_expects(run):
     metric = METRIC[config.task]
     assert 0 <= metrics[metric] <= 100 and metrics[COUNTED[config.task]] > 2
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    losses = [row["train/loss"] for row in rows if "train/loss" in row]
+    losses = [row["train/loss"] for row in logged(folder)]
     assert len(losses) == 3 and losses[-1] < losses[0]
     assert [row["step"] for row in rows if f"eval/{metric}" in row] == [4, 6]
     assert {p.name for p in (folder / "checkpoints").iterdir()} >= {"2", "4", "6"}
@@ -103,8 +108,7 @@ def test_evaluate_sweeps_a_detectors_thresholds(run, capsys):
 
 def test_restore_takes_the_averaged_weights_and_predicts(run):
     folder, _ = run
-    restored = jaxpose.restore(folder, step=6)
-    saved = arrays(folder, 6).arrays
+    restored, saved = jaxpose.restore(folder, step=6), arrays(folder, 6).arrays
     flat = {
         "/".join(key.key for key in path): leaf
         for path, leaf in jax.tree_util.tree_leaves_with_path(restored.variables["params"])
@@ -114,10 +118,8 @@ def test_restore_takes_the_averaged_weights_and_predicts(run):
     assert any((saved[f"ema/{n}"] != saved[f"params/{n}"]).any() for n in flat)
     images = np.random.default_rng(0).integers(0, 255, (3, 90, 60, 3), np.uint8)
     found = restored.predict(images)
-    if restored.config.task == "pose":
-        assert found["points"].shape == (3, 15, 2) and found["scores"].shape == (3, 15)
-    else:
-        assert found["boxes"].shape == (3, 200, 4) and found["valid"].dtype == bool
+    shapes = {name: found[name].shape[1:] for name in FOUND[restored.config.task]}
+    assert shapes == FOUND[restored.config.task] and len(found["scores"]) == 3
     for path in (folder / "checkpoints", folder / "checkpoints" / "6"):
         again = jaxpose.restore(path, step=6).predict(images)
         for name, values in found.items():
@@ -184,8 +186,7 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(run, config, tmp_path)
 def test_a_finished_run_trains_no_further(run, config, capsys):
     folder, metrics = run
     config.ema_decay = 0.9
-    again = train(config, str(folder))
-    metric = METRIC[config.task]
+    again, metric = train(config, str(folder)), METRIC[config.task]
     assert again[metric] == pytest.approx(metrics[metric], abs=1e-6)
     assert "resuming from step 6" in capsys.readouterr().out
 

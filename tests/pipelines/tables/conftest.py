@@ -30,7 +30,7 @@ def make_run(tmp_path):
     def make(network, step=15000, value=0.0, name=None, **changed):
         file, _, variant = network.config.partition(":")
         config = runpy.run_path(str(REPOSITORY / file))["get_config"](variant or None)
-        if network.task == "detection":
+        if network.task != "pose":
             config.model.base_weights = "vgg16.pth"
         config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changed.items()})
         folder = tmp_path / "runs" / (name or network.run)
@@ -89,6 +89,7 @@ def write_system_scores(tmp_path):
                 "checkpoint_digest": run.digest,
             }
             for role, run in (("detector", detector), ("pose", pose))
+            if run
         }
         report = dict(figures) | ({"frames_evaluated": 2607} if figures else {})
         report["protocol"] = {
@@ -97,8 +98,9 @@ def write_system_scores(tmp_path):
             "split": "validation",
             "data_digest": "e" * 64,
             "videos": 50,
-            "boxes": "detector",
-            "det_threshold": 0.15,
+            "boxes": "detector" if detector else "bottom_up",
+            "det_threshold": 0.15 if detector else None,
+            "detector": None,
             **blocks,
             **SYSTEM_OPTIONS,
         } | protocol

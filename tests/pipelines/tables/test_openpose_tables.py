@@ -138,8 +138,10 @@ def test_tables_6_and_7_take_them(tmp_path, source, truth):
     folder = write_openpose(tmp_path / "out" / "openpose", annotated(truth), NAMES["folders"])
     places = real_places(tmp_path / "runs", tmp_path, sources={"posetrack17": str(source)})
     openpose = OpenPose({"posetrack": folder})
-    six, seven = reproduce([6, 7], places, openpose).tables
+    report = reproduce([6, 7], places, openpose)
+    six, seven = report.tables
     assert not six.cells[0].figures and seven.cells[0].figures["Shou"] == 100
+    assert {number for command in report.commands for number in command.tables} == {6}
     assert seven.table is TABLES[6]
 
 

@@ -59,7 +59,7 @@ def test_commands_of_all_tables_come_once_with_their_tables(lines):
     kinds = [text.split()[1:3] for text in texts]
     stages = [0 if tool != "-m" else 1 if module.endswith("train") else 2 for tool, module in kinds]
     assert stages == sorted(stages)
-    assert [stages.count(stage) for stage in range(3)] == [6, 11, 7 + 8]
+    assert [stages.count(stage) for stage in range(3)] == [6, 13, 7 + 10]
     by_text = dict(zip(texts, tables, strict=True))
     hourglass = next(text for text in texts if "hourglass_mpii_posetrack.py" in text)
     assert by_text[hourglass] == "s 12, 13, 14, 15"
@@ -95,7 +95,7 @@ def test_an_unfinished_training_goes_on(lines, make_run):
 
 def test_folders_that_are_given_stand_in_the_commands(lines):
     given = {"mpii": "/data/my mpii", "posetrack17": "/data/posetrack"}
-    found = lines(4, data_dir="/fast", sources=given, base_weights="/w/vgg16.pth")
+    found = lines(4, data_dir="/fast", sources=given, base_weights={"detection": "/w/vgg16.pth"})
     assert not any(line.startswith("export") for line in found)
     build = next(line for line in found if "build_records.py mpii" in line)
     words = shlex.split(build, comments=True)
@@ -105,11 +105,20 @@ def test_folders_that_are_given_stand_in_the_commands(lines):
     assert "--data_dir=/fast" in found[-1]
 
 
-def test_openpose_has_no_commands_but_says_what_to_give(tmp_path):
+def test_the_baseline_is_trained_and_scored_without_a_detector(lines):
+    posetrack, mpii, trunk, build, scored, train, score = lines(6)[1:]
+    assert posetrack.startswith("export POSETRACK17=") and mpii.startswith("export MPII=FOLDER")
+    assert trunk.startswith("export VGG19=FILE")
+    assert "build_records.py mpii" in build and "build_records.py posetrack17" in scored
+    assert "--config=configs/openpose_mpii.py --workdir=runs/openpose_mpii" in train
+    assert train.endswith("""--config.model.base_weights="$VGG19"  # Table 6""")
+    assert "jaxpose.evaluate --pose=runs/openpose_mpii --frames=" in score
+    assert "detect" not in score and "boxes" not in score
+    assert "--split=validation --output_dir=runs/tables/table06" in score
+
+
+def test_somebodys_openpose_needs_the_ground_truth(tmp_path):
     places = real_places(tmp_path, Path())
-    report = reproduce([6, 7], places, OpenPose())
-    assert report.commands == []
-    assert all("--openpose_mpii" in each.cells[0].reason for each in report.tables)
     with pytest.raises(UsageError, match="--openpose_mpii needs --posetrack17=FOLDER"):
         reproduce([6], places, OpenPose({"mpii": tmp_path}))
 

@@ -7,6 +7,8 @@ import pytest
 from jaxpose.evaluation.posetrack_table import COLUMNS
 from jaxpose.pipelines.report_tables import (
     MAP,
+    OPENPOSE_MPII,
+    OPENPOSE_POSETRACK,
     POSE_BOTH,
     POSE_MPII,
     SSD512_COCO,
@@ -150,6 +152,19 @@ def test_the_newest_of_several_counts(tmp_path, make_run, write_system_scores):
     os.utime(old, (1, 1))
     (cell,) = cells(tmp_path, 13)
     assert cell.source == new and cell.figures["Total"] == 60.0 and "oks_nms 0.9" in cell.notes[0]
+
+
+def test_the_baseline_has_a_row_of_its_own(tmp_path, make_run, write_system_scores):
+    baseline = make_run(OPENPOSE_MPII, step=600_000)
+    assert cells(tmp_path, 6)[0].reason == "not scored yet"
+    path = write_system_scores(None, baseline, FIGURES, name="table06")
+    (cell,) = cells(tmp_path, 6)
+    assert cell.figures == FIGURES and cell.source == path
+    assert "openpose_mpii step 600000" in cell.notes[0] and "None" not in cell.notes[0]
+    assert cells(tmp_path, 7)[0].reason == f"not trained yet: {OPENPOSE_POSETRACK.run}"
+    # Boxes are no part of it.
+    write_system_scores(make_run(SSD_COCO), baseline, FIGURES, name="table06")
+    assert "boxes detector where the table has bottom_up" in cells(tmp_path, 6)[0].reason
 
 
 def test_the_test_split(tmp_path, make_run, write_system_scores):

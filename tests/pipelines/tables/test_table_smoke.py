@@ -27,7 +27,7 @@ def test_the_plan_makes_every_row(tmp_path):
     assert "NOT comparable" in report.head[0]
     assert len(report.tables) == 15 and not any(c.figures for f in report.tables for c in f.cells)
     phases = [phase_of(command) for command in report.commands]
-    expected = {"records": 6, "train": 11, "score detectors": 7, "score systems": 8, "stand-ins": 2}
+    expected = {"records": 6, "train": 13, "score detectors": 7, "score systems": 10}
     assert {phase: phases.count(phase) for phase in dict.fromkeys(phases)} == expected
     assert {n for command in report.commands for n in command.tables} == set(range(1, 16))
     assert not any("$" in word for command in report.commands for word in command.words)
@@ -48,14 +48,12 @@ def test_the_plan_needs_no_tensorflow(tmp_path):
 
 def test_one_table_of_the_plan(tmp_path):
     (six,) = reproduce_small([6], tmp_path, REPOSITORY, make=False).tables
-    assert six.cells[0].reason == "no stand-in for OpenPose yet" and six.ours == "smoke run"
+    assert six.cells[0].reason == "not trained yet: openpose_mpii" and six.ours == "smoke run"
     commands = reproduce_small([6], tmp_path, REPOSITORY, make=False).commands
-    assert [phase_of(command) for command in commands] == [*["records"] * 2, *["train"] * 2,
-                                                           "stand-ins"]  # fmt: skip
-    assert commands[-1].words[-2:] == (
-        "--format=openpose",
-        f"--output_dir={tmp_path}/tables/table06",
-    )
+    phases = [phase_of(command) for command in commands]
+    assert phases == ["records", "records", "train", "score systems"]
+    assert commands[-1].words[2] == f"--pose={tmp_path}/openpose_mpii"
+    assert commands[-1].words[-1] == f"--output_dir={tmp_path}/tables/table06"
 
 
 def test_small_networks_are_what_the_flags_make_of_the_configs():

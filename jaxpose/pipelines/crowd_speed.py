@@ -1,0 +1,129 @@
+"""Frames a second of a top-down and a bottom-up system as the number of people grows, in one run.
+
+People of the drawn data set stand side by side in a frame. The top-down system is given their
+boxes, so that it estimates exactly so many poses, and the time of its detector is added; what
+either system makes of the people has no part in it.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from jaxpose.annotations.synthetic import draw_dataset
+from jaxpose.inference.device_clock import DeviceClock
+from jaxpose.inference.estimator import PoseEstimator
+from jaxpose.inference.frames import Frame
+from jaxpose.inference.own_boxes import person_boxes
+from jaxpose.inference.person_detector import detect_people
+from jaxpose.inference.restore import Restored
+
+NUMBERS = (1, 2, 5, 10, 20, 50)
+# People that are drawn; beyond them they come again.
+_CAST = 12
+
+
+class CrowdSpeed(NamedTuple):
+    """Seconds a frame with so many people; medians over rounds.
+
+    Attributes:
+      people: of a frame.
+      detection, poses: of the two halves of the top-down system.
+      bottom_up: of the other.
+    """
+
+    people: int
+    detection: float
+    poses: float
+    bottom_up: float
+
+    @property
+    def top_down(self) -> float:
+        """Of detector and pose network together."""
+        return self.detection + self.poses
+
+
+def crowd_speeds(
+    detector: Restored,
+    poses: PoseEstimator,
+    bottom_up: PoseEstimator,
+    numbers: Sequence[int] = NUMBERS,
+    *,
+    size: tuple[int, int] = (1280, 720),
+    frames: int = 8,
+    rounds: int = 5,
+) -> list[CrowdSpeed]:
+    """Time both systems, in alternation, after a round that compiles.
+
+    Args:
+      detector: of the top-down system; poses: an estimator of its pose network alone.
+      bottom_up: an estimator of a bottom-up network.
+      size: width and height of the frames, px.
+      frames: of one pass.
+    """
+    cast, rows = _cast(), []
+    for number in numbers:
+        image, boxes = crowd(number, size, cast)
+        plain = [Frame(f"{n}", image) for n in range(frames)]
+        boxed = [frame._replace(boxes=person_boxes(boxes)) for frame in plain]
+        passes: tuple[Callable[[], Iterable[Any]], ...] = (
+            lambda own=plain: _detected(detector, own, poses.options.nms_iou),
+            lambda own=boxed: poses.stream(own, frames),
+            lambda own=plain: bottom_up.stream(own, frames),
+        )
+        seconds = [[_seconds(each) / frames for each in passes] for _ in range(rounds + 1)]
+        rows.append(CrowdSpeed(number, *np.median(seconds[1:], axis=0).tolist()))
+    return rows
+
+
+def crowd(
+    count: int, size: tuple[int, int], cast: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """A frame uint8 [h, w, 3] of people in rows and columns, and their boxes [N, 4] xyxy px.
+
+    Args:
+      size: width and height, px.
+      cast: pictures of one person each, taken in turn.
+    """
+    columns = min(count, max(1, round((count * size[0] / size[1]) ** 0.5 + 0.49)))
+    width, height = size[0] // columns, size[1] // -(-count // columns)
+    image = np.full((size[1], size[0], 3), 128, np.uint8)
+    boxes = []
+    for place in range(count):
+        person = cast[place % len(cast)]
+        zoom = min(width / person.shape[1], height / person.shape[0])
+        shown = [max(1, int(side * zoom)) for side in (person.shape[1], person.shape[0])]
+        x, y = place % columns * width, place // columns * height
+        image[y : y + shown[1], x : x + shown[0]] = cv2.resize(person, shown)
+        boxes.append([x, y, x + shown[0], y + shown[1]])
+    return image, np.array(boxes, np.float32)
+
+
+def _cast() -> list[np.ndarray]:
+    """Pictures of drawn people, each cut out at its box."""
+    found: list[np.ndarray] = []
+    for seed in range(4 * _CAST):
+        ((image, frame),) = draw_dataset(seed, 1, 0, 1, (320, 240))[0].frames
+        for person in frame.persons:
+            x1, y1, x2, y2 = np.clip(person.box_xyxy, 0, [320, 240] * 2).astype(int).tolist()
+            if x2 - x1 >= 16 and y2 - y1 >= 64:
+                found.append(image[y1:y2, x1:x2])
+        if len(found) >= _CAST:
+            break
+    return found[:_CAST]
+
+
+def _detected(detector: Restored, frames: Sequence[Frame], nms_iou: float) -> Iterable[Any]:
+    with DeviceClock() as clock:
+        yield from detect_people(
+            detector, frames, clock, score_threshold=0.5, nms_iou=nms_iou, count=len(frames)
+        )
+
+
+def _seconds(run: Callable[[], Iterable[Any]]) -> float:
+    began = time.perf_counter()
+    for _ in run():
+        pass
+    return time.perf_counter() - began
