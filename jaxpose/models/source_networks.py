@@ -71,7 +71,7 @@ def openpose_of(weights: Mapping[str, Any]) -> OpenPose:
         num_parts=max(1, _channels(weights, "conv5_5_CPM_L2.weight", 19) - 1),
         num_limbs=max(1, _channels(weights, "conv5_5_CPM_L1.weight", 38) // 2),
         stages=stages,
-        width=_channels(weights, "conv1_1.weight", 64) / 64,
+        width=_channels(weights, "conv4_2.weight", 512) / 512,
     )
 
 

@@ -15,10 +15,12 @@ import numpy as np
 from jaxpose.annotations.synthetic import draw_dataset
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.estimator import PoseEstimator
+from jaxpose.inference.flow import Flow
 from jaxpose.inference.frames import Frame
+from jaxpose.inference.options import Options, batch_sizes
 from jaxpose.inference.own_boxes import person_boxes
-from jaxpose.inference.person_detector import detect_people
 from jaxpose.inference.restore import Restored
+from jaxpose.inference.steps import DetectorFunctions, detector_functions
 
 NUMBERS = (1, 2, 5, 10, 20, 50)
 # People that are drawn; beyond them they come again.
@@ -64,12 +66,13 @@ def crowd_speeds(
       frames: of one pass.
     """
     cast, rows = _cast(), []
+    finder = detector_functions(detector, poses.options.det_threshold, poses.options.nms_iou)
     for number in numbers:
         image, boxes = crowd(number, size, cast)
         plain = [Frame(f"{n}", image) for n in range(frames)]
         boxed = [frame._replace(boxes=person_boxes(boxes)) for frame in plain]
         passes: tuple[Callable[[], Iterable[Any]], ...] = (
-            lambda own=plain: _detected(detector, own, poses.options.nms_iou),
+            lambda own=plain: _detected(finder, own),
             lambda own=boxed: poses.stream(own, frames),
             lambda own=plain: bottom_up.stream(own, frames),
         )
@@ -94,7 +97,7 @@ def crowd(
     for place in range(count):
         person = cast[place % len(cast)]
         zoom = min(width / person.shape[1], height / person.shape[0])
-        shown = [max(1, int(side * zoom)) for side in (person.shape[1], person.shape[0])]
+        shown = max(1, int(person.shape[1] * zoom)), max(1, int(person.shape[0] * zoom))
         x, y = place % columns * width, place // columns * height
         image[y : y + shown[1], x : x + shown[0]] = cv2.resize(person, shown)
         boxes.append([x, y, x + shown[0], y + shown[1]])
@@ -115,11 +118,10 @@ def _cast() -> list[np.ndarray]:
     return found[:_CAST]
 
 
-def _detected(detector: Restored, frames: Sequence[Frame], nms_iou: float) -> Iterable[Any]:
+def _detected(finder: DetectorFunctions, frames: Sequence[Frame]) -> Iterable[Any]:
+    sizes = batch_sizes(Options(), len(frames))
     with DeviceClock() as clock:
-        yield from detect_people(
-            detector, frames, clock, score_threshold=0.5, nms_iou=nms_iou, count=len(frames)
-        )
+        yield from Flow(finder, None, sizes, lambda boxes: boxes, clock).run(frames)
 
 
 def _seconds(run: Callable[[], Iterable[Any]]) -> float:

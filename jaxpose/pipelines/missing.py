@@ -13,15 +13,23 @@ def missing_message(config: ConfigDict, missing: list[str]) -> str:
     data_dir, source = data_folder(config), config.data.source
     lines = [f"no {source} in {data_dir} for: {', '.join(missing)}"]
     for name in missing:
-        lines += how_to_get(name, data_dir, source, RECORDS[config.task])
+        posed = config.task != "detection"
+        lines += how_to_get(name, data_dir, source, RECORDS[config.task], posed)
     lines.append("or try the same network on drawn people: add :smoke to the config's name")
     return "\n".join(lines)
 
 
-def how_to_get(name: str, data_dir: Path, source: str, kind: str = "people") -> list[str]:
-    """Where a data set comes from, its expected folder tree, build command, disk and time."""
+def how_to_get(
+    name: str, data_dir: Path, source: str, kind: str = "people", posed: bool = True
+) -> list[str]:
+    """Where a data set comes from, its expected folder tree, build command, disk and time.
+
+    Args:
+      kind: of records, 'people' or 'images'; posed: whether they need joints.
+    """
     if name not in REQUIREMENTS:
-        own = "coco_keypoints" if kind == "people" else "coco_detection --config=images"
+        own = "coco_keypoints" if posed else "coco_detection"
+        own += " --config=images" if kind == "images" else ""
         build = f"build_records.py {own} --name={name} --data_dir={data_dir}"
         return [f"{name}: a set of your own; name its files in config.data.custom, or {build}"]
     need = REQUIREMENTS[name]

@@ -1,7 +1,7 @@
-"""Tables 6 and 7: result files of an OpenPose run scored against PoseTrack's ground truth.
+"""Tables 6 and 7: result files of somebody's OpenPose scored against PoseTrack's ground truth.
 
-The project has no OpenPose of its own; anybody's files will do. Nothing tells which network made
-them, so the rows hold what the caller says they are.
+They take the place of the project's own baseline. Nothing tells which network made them, so the
+rows hold what the caller says they are.
 """
 
 from collections.abc import Mapping

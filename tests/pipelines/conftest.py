@@ -1,4 +1,4 @@
-"""Drawn data and configs of tiny networks of both tasks, shared by the tests of whole jobs.
+"""Drawn data and configs of tiny networks of all tasks, shared by the tests of whole jobs.
 
 A test that takes `config` or `fresh_config` runs once for each task; `pose_only` keeps it to one.
 """
@@ -38,6 +38,7 @@ def shrink(config, data):
     if config.task == "bottom_up":
         config.input_size, config.eval.input_size = (32, 32), (64, 64)
         config.grouping.max_peaks = 4
+        config.optimizer.learning_rate = 1e-2
     if config.task == "detection":
         config.input_size = (64, 64)
         config.optimizer.warmup_steps = 0

@@ -17,7 +17,7 @@ def test_missing_records_say_how_to_get_them(config, tmp_path):
     text = str(caught.value)
     for part in ("posetrack18", "mpii", "build_records.py", "posetrack.net", "disk", "time"):
         assert part in text, part
-    assert ("--config=images" in text) == (config.task == "detection")
+    assert ("--config=images" in text) == (config.task != "pose")
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_the_baseline_has_a_row_of_its_own(tmp_path, make_run, write_system_scor
     path = write_system_scores(None, baseline, FIGURES, name="table06")
     (cell,) = cells(tmp_path, 6)
     assert cell.figures == FIGURES and cell.source == path
-    assert "openpose_mpii step 600000" in cell.notes[0] and "None" not in cell.notes[0]
+    assert "openpose_mpii step 600000" in cell.notes[0] and " and None" not in cell.notes[0]
     assert cells(tmp_path, 7)[0].reason == f"not trained yet: {OPENPOSE_POSETRACK.run}"
     # Boxes are no part of it.
     write_system_scores(make_run(SSD_COCO), baseline, FIGURES, name="table06")
