@@ -1,5 +1,7 @@
 """Every field of a bottom-up config with its default."""
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from jaxpose.defaults_common import common
@@ -52,19 +54,7 @@ def bottom_up_config() -> ConfigDict:
             "shift": 40.0,  # px of the crop
             "flip_probability": 0.5,
         },
-        # CMU's rules as its ports keep them; px of the network input.
-        "grouping": {
-            "sigma": 3.0,
-            "peak_threshold": 0.1,
-            "max_peaks": 32,
-            "subpixel": False,
-            "samples": 10,
-            "sample_threshold": 0.05,
-            "sample_share": 0.8,
-            "long_limb": 0.5,
-            "min_parts": 4,
-            "min_mean_score": 0.4,
-        },
+        "grouping": _grouping(),
         "batch_size": 10,
         "steps": 600_000,
     }
@@ -88,3 +78,19 @@ def bottom_up_config() -> ConfigDict:
     )
     config.data.train = ("posetrack17",)
     return config
+
+
+def _grouping() -> dict[str, Any]:
+    """CMU's rules as its ports keep them; px of the network input."""
+    return {
+        "sigma": 3.0,
+        "peak_threshold": 0.1,
+        "max_peaks": 32,
+        "subpixel": False,
+        "samples": 10,
+        "sample_threshold": 0.05,
+        "sample_share": 0.8,
+        "long_limb": 0.5,
+        "min_parts": 4,
+        "min_mean_score": 0.4,
+    }

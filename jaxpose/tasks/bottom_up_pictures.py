@@ -1,8 +1,10 @@
 """Sheets of frames with confidence maps and affinity fields over them, coloured by side."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxpose import drawing
@@ -16,7 +18,7 @@ from jaxpose.tasks.task import Batch
 MOST_FRAMES = 6
 COLUMNS = 4  # two tiles a frame: its parts, its limbs
 READABLE = 320  # px of a tile's longer side, about
-UNKNOWN: drawing.Colour = (120, 120, 120)
+UNKNOWN: drawing.Colour = (130, 60, 150)
 # Fields shorter than this are not drawn as arrows.
 _SHORTEST_ARROW = 0.3
 _DIMMED = 0.55  # of the frame below the maps
@@ -66,7 +68,7 @@ def input_sheet(
 ) -> np.ndarray:
     """A sheet uint8 RGB of at most 6 augmented frames, twice each, with the maps trained on.
 
-    Px that nobody knows are grey.
+    Px that nobody knows are purple.
 
     Args:
       inputs: result of `bottom_up_augment.augment` as NumPy.
@@ -76,7 +78,9 @@ def input_sheet(
     rows = {name: np.asarray(value)[:MOST_FRAMES] for name, value in inputs.items()}
     images = rows["image"][..., ::-1] if channels == "bgr" else rows["image"]
     pixels = np.clip(images * PIXEL_SCALE + np.asarray(mean) + 0.5, 0, 255).astype(np.uint8)
-    truth = targets(rows, limbs.by_field, rows["trained"].shape[1:], options)
+    size = rows["trained"].shape[1:]
+    make = partial(targets, limbs=limbs.by_field, size=size, options=options)
+    truth = jax.jit(make)({n: rows[n] for n in ("points", "annotated", "joint_mask", "trained")})
     maps, fields = np.asarray(truth["maps"]), np.asarray(truth["fields"])
     to_view = np.array([[STRIDE, 0, (STRIDE - 1) / 2], [0, STRIDE, (STRIDE - 1) / 2]])
     tiles = []
