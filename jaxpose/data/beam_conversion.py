@@ -5,7 +5,6 @@ Every worker must see the pictures and the folder of the records under the same 
 """
 
 import json
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
@@ -18,7 +17,7 @@ from jaxpose.annotations.json_files import load_json
 from jaxpose.annotations.schema import Rejections
 from jaxpose.data.convert import Problems, convert_frame
 from jaxpose.data.plan import FrameJob, Plan
-from jaxpose.data.records import Record, number_of_shards, shard_boundaries
+from jaxpose.data.records import Record, first_record, number_of_shards
 from jaxpose.data.tally import Tally
 
 # Number of a frame in its split, its records, what was refused of it.
@@ -79,12 +78,13 @@ def record_key(number: int, records: int, canvas: int) -> int:
     than all sizes, and the last record has the largest key.
     """
     shards = number_of_shards(records, canvas)
-    bounds = shard_boundaries(records, shards)
     stride = -(-records // shards) + 1
     if number == records - 1:
         return shards * stride
-    shard = bisect_right(bounds, number) - 1
-    return shard * stride + number - bounds[shard]
+    shard = number * shards // records  # this one or, as the cuts are rounded, the next or last
+    shard += first_record(records, shards, shard + 1) <= number
+    shard -= first_record(records, shards, shard) > number
+    return shard * stride + number - first_record(records, shards, shard)
 
 
 def _report_file(folder: Path, split: str) -> Path:

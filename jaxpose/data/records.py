@@ -85,4 +85,9 @@ def number_of_shards(records: int, canvas: int) -> int:
 
 def shard_boundaries(records: int, shards: int) -> list[int]:
     """First record of each shard, and the number of records at the end (TFDS's rule)."""
-    return [round(records * i / shards) for i in range(shards + 1)]
+    return [first_record(records, shards, i) for i in range(shards + 1)]
+
+
+def first_record(records: int, shards: int, shard: int) -> int:
+    """One entry of `shard_boundaries`."""
+    return round(records * shard / shards)

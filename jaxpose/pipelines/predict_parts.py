@@ -135,7 +135,7 @@ class Parts:
           DataError: it cannot be written.
         """
         people = [person for _, result in part.frames for person in result.people]
-        arrays = {
+        arrays: dict[str, Any] = {
             name: np.stack([getattr(person, key) for person in people]) if people else np.zeros(0)
             for name, key in zip(_ARRAYS, Person._fields, strict=False)
         }

@@ -2,10 +2,12 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 from jaxpose.data.build import build
 from jaxpose.data.manifest import open_records
+from jaxpose.data.records import number_of_shards, shard_boundaries
 from jaxpose.errors import DataError, UsageError
 
 CANVAS = 64
@@ -24,6 +26,19 @@ def contents(folder):
 def test_beam_is_for_records_alone(coco_source, tmp_path):
     with pytest.raises(UsageError, match="--beam writes TFRecords"):
         beam_build(coco_source, tmp_path, format="shards")
+
+
+@pytest.mark.parametrize("records", [1, 5, 6, 13, 36, 1001])
+def test_keys_cut_where_the_other_writers_cut(records):
+    """By TFDS's rule for Beam: equal parts of the range up to the largest key."""
+    beam_conversion = pytest.importorskip("jaxpose.data.beam_conversion", exc_type=ImportError)
+    keys = [beam_conversion.record_key(n, records, CANVAS) for n in range(records)]
+    assert keys == sorted(set(keys))
+    shards = number_of_shards(records, CANVAS)
+    found = [min(key * shards // keys[-1], shards - 1) for key in keys]
+    bounds = shard_boundaries(records, shards)
+    assert [found.count(n) for n in range(shards)] == list(np.diff(bounds))
+    assert found == sorted(found) and (shards > 1) == (records > 5)
 
 
 def test_the_same_files_as_on_one_machine(coco_source, built, tmp_path):

@@ -32,7 +32,8 @@ def test_bad_data_ends_with_one_line_and_code_3(tmp_path):
 
 
 def test_wrong_usage_ends_with_code_2(tmp_path):
-    for arguments in (["mpi"], [], ["mpii", "--canvas=big"], ["voc", "--source=."]):
+    lacking = ["mpii", "--beam_options=runner=DirectRunner"]
+    for arguments in (["mpi"], [], ["mpii", "--canvas=big"], ["voc", "--source=."], lacking):
         done = run(*arguments, f"--data_dir={tmp_path}")
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
