@@ -27,6 +27,7 @@ from jaxpose.pipelines.benchmark_step import infer_row, step_row
 from jaxpose.pipelines.benchmark_table import table_lines
 from jaxpose.pipelines.benchmark_timing import Budget
 from jaxpose.pipelines.benchmark_train import input_row, train_row
+from jaxpose.pipelines.config_checks import check_config
 from jaxpose.training.sharding import data_mesh, distributed_start, local_rows
 
 Measure = Callable[[Bench, int, str], dict[str, Any]]
@@ -75,6 +76,7 @@ def benchmark(
     if config is not None:
         distributed_start(config.distributed)
         config = config.copy_and_resolve_references().unlock()
+        check_config(config)
     bench = Bench(
         config,
         data_mesh(),
