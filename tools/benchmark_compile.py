@@ -127,7 +127,7 @@ def prepare(config: Any) -> dict[str, Any]:
 
     if config.data.synthetic.train_videos:
         config.data_dir = _WORKDIR.value
-    prepare_records(config, Path(_WORKDIR.value))
+    prepare_records(config, Path(_WORKDIR.value or "."))
     return {"data_dir": config.data_dir}
 
 
