@@ -78,19 +78,20 @@ def measured(file: Path) -> dict[str, Any]:
             row[state] = _last_json(_child("compile", file, work, work / "compile"))
         if _STARTUP.value:
             prepared = _child("prepare", file, work, work / "start")
+            if prepared.returncode:
+                row["reason"] = _reason(prepared.stderr)
+                return row
+            data_dir = _last_json(prepared)["data_dir"]
             for state in STATES:
-                row[state]["start"] = (
-                    startup_seconds(file, work, state) if prepared.returncode == 0 else None
-                )
-            row["reason"] = last_line(prepared.stderr) if prepared.returncode else ""
+                row[state]["start"] = startup_seconds(file, work, data_dir, state)
     return row
 
 
-def startup_seconds(file: Path, work: Path, state: str) -> float:
+def startup_seconds(file: Path, work: Path, data_dir: str, state: str) -> float:
     """Seconds from the command to the first line of metrics.jsonl, written after step 1."""
     workdir = work / f"run_{state}"
     command = [sys.executable, "-m", "jaxpose.train", *_config_flags(file)]
-    command += [f"--workdir={workdir}", f"--config.data_dir={work / 'data'}"]
+    command += [f"--workdir={workdir}", f"--config.data_dir={data_dir}"]
     command += ["--config.log_every=1", "--config.compare_baselines=False"]
     return seconds_until_written(
         command,
@@ -121,12 +122,13 @@ def compile_both(config: Any) -> dict[str, Any]:
 
 
 def prepare(config: Any) -> dict[str, Any]:
-    """Draw or open the records, so that a start finds them."""
+    """Draw or open the records, so that a start finds them; tells where."""
     from jaxpose.pipelines.prepare import prepare_records
 
-    config.data_dir = _WORKDIR.value
-    prepare_records(config, Path(_WORKDIR.value))
-    return {}
+    if config.data.synthetic.train_videos:
+        config.data_dir = _WORKDIR.value
+    prepare_records(config, Path(_WORKDIR.value or "."))
+    return {"data_dir": config.data_dir}
 
 
 CHILDREN = {"compile": compile_both, "prepare": prepare}
@@ -177,8 +179,14 @@ def _child(what: str, file: Path, work: Path, cache: Path) -> subprocess.Complet
 
 def _last_json(done: subprocess.CompletedProcess[str]) -> Any:
     if done.returncode:
-        raise JaxposeError(last_line(done.stderr))
+        raise JaxposeError(_reason(done.stderr))
     return json.loads(last_line(done.stdout))
+
+
+def _reason(stderr: str) -> str:
+    """The first line of an error of ours, else the last line there is."""
+    found = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    return found[0].removeprefix("error: ") if found else last_line(stderr)
 
 
 if __name__ == "__main__":

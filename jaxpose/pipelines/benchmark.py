@@ -27,6 +27,7 @@ from jaxpose.pipelines.benchmark_step import infer_row, step_row
 from jaxpose.pipelines.benchmark_table import table_lines
 from jaxpose.pipelines.benchmark_timing import Budget
 from jaxpose.pipelines.benchmark_train import input_row, train_row
+from jaxpose.pipelines.config_checks import check_config
 from jaxpose.training.sharding import data_mesh, distributed_start, local_rows
 
 Measure = Callable[[Bench, int, str], dict[str, Any]]
@@ -75,6 +76,7 @@ def benchmark(
     if config is not None:
         distributed_start(config.distributed)
         config = config.copy_and_resolve_references().unlock()
+        check_config(config)
     bench = Bench(
         config,
         data_mesh(),
@@ -88,22 +90,28 @@ def benchmark(
     else:
         measure, own = MODES[mode], _own_choice(mode, config)
     choices = checked_choices(bench, mode, batch_sizes or [own[0]], dtypes, own[1])
-    document: dict[str, Any] = {
-        "schema": SCHEMA,
-        "mode": mode,
-        "config": name,
-        "settings": config and json.loads(without_paths(to_json(config))),
-        "options": {key: str(v) for key, v in of_predict.items() if key != "detector_config"},
-        "machine": machine(),
-        "budget": bench.budget._asdict(),
-        "data": "",
-        "rows": [],
-    }
+    document = _empty_document(bench, mode, name, of_predict)
     _sweep(bench, measure, choices, document, output)
     if jax.process_index() == 0:
         for line in table_lines(document):
             print(line)
     return document
+
+
+def _empty_document(bench: Bench, mode: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Everything but the rows, for JSON."""
+    settings = bench.config and json.loads(without_paths(to_json(bench.config)))
+    return {
+        "schema": SCHEMA,
+        "mode": mode,
+        "config": name,
+        "settings": settings,
+        "options": {key: str(v) for key, v in options.items() if key != "detector_config"},
+        "machine": machine(),
+        "budget": bench.budget._asdict(),
+        "data": "",
+        "rows": [],
+    }
 
 
 def checked_choices(

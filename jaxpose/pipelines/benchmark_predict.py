@@ -110,13 +110,7 @@ def predict_row(
 ) -> dict[str, Any]:
     """Frames a second of a stream of frames, and the latency of single pictures."""
     bench.data = f"{frames.words}; {networks.words}"
-    options = Options(
-        det_threshold=0.0 if networks.people else Options().det_threshold,
-        max_persons=networks.people,
-        batch_size=batch_size,
-        pose_batch_size=pose_batch_size,
-        flip_test=networks.pose is None or bool(networks.pose.config.eval.flip_test),
-    )
+    options = _options(networks, batch_size, pose_batch_size)
     find = _finder(networks, options, dtype)
     least = _BATCHES * batch_size
     bench.phase("compiling for streams and single pictures")
@@ -140,6 +134,17 @@ def predict_row(
         "compilations_while_measuring": later.programs,
         "people_per_batch": batch_sizes(options, None).people,
     }
+
+
+def _options(networks: Networks, batch_size: int, pose_batch_size: int | None) -> Options:
+    return Options(
+        # As many people as were asked for, however little a random detector thinks of them.
+        det_threshold=0.0 if networks.people else Options().det_threshold,
+        max_persons=networks.people,
+        batch_size=batch_size,
+        pose_batch_size=pose_batch_size,
+        flip_test=networks.pose is None or bool(networks.pose.config.eval.flip_test),
+    )
 
 
 def stage_rates(passes: list[Pass]) -> dict[str, float]:

@@ -24,6 +24,8 @@ def markdown(columns: Mapping[str, Callable[[Row], str | None]], rows: Sequence[
     """A Markdown table of padded cells; columns that are empty in every row are left out."""
     grid = [[title, *(of(row) or "" for row in rows)] for title, of in columns.items()]
     grid = [cells for cells in grid if any(cells[1:])]
+    if not grid:
+        return []
     padded = [[cell.rjust(max(2, *map(len, cells))) for cell in cells] for cells in grid]
     rules = ["-" * (len(cells[0]) - 1) + ":" for cells in padded]
     head, *body = [list(line) for line in zip(*padded, strict=True)]
