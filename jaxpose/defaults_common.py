@@ -14,9 +14,6 @@ def common() -> dict[str, Any]:
         "steps": 0,  # 0: from epochs
         "optimizer": optimizer_config(),
         "ema_decay": 0.0,
-        # Compute BatchNorm and ReLU again in the backward pass instead of keeping their results:
-        # less memory, so larger batches, for some more time.
-        "rematerialize": False,
         "non_finite": "stop",
         "non_finite_budget": 100,
         "eval": {"every_epochs": 1.0, "every_steps": 0},

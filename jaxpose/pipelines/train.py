@@ -148,7 +148,6 @@ class Job:
             self.schedule,
             self.mesh,
             ema_decay=self.config.ema_decay,
-            rematerialize=self.config.rematerialize,
         )
         whole = replicated(self.mesh)
         shapes = (

@@ -1,7 +1,7 @@
 """The jitted training and prediction steps, for any number of devices and processes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 import jax
@@ -25,7 +25,6 @@ def make_train_step(
     mesh: Mesh,
     *,
     ema_decay: float = 0.0,
-    rematerialize: bool = False,
 ) -> jax.stages.Wrapped:
     """One jitted, sharded training step: (state, batch, seed key) -> (state, metrics).
 
@@ -40,8 +39,6 @@ def make_train_step(
       schedule: learning rate of a step, for the metrics.
       mesh: of `data_mesh`.
       ema_decay: decay of the averaged weights (`state.ema`); 0 where they are off.
-      rematerialize: keep only the results of convolutions and matrix products for the backward
-        pass and compute what lies between them, such as BatchNorm and ReLU, again.
 
     Returns:
       Jitted function; metrics are floating point scalars: loss, the parts of the loss, grad_norm
@@ -56,7 +53,7 @@ def make_train_step(
         inputs = _keep_split(inputs, mesh)
         gradients = jax.value_and_grad(_loss, has_aux=True)
         (loss, (parts, batch_stats)), grads = gradients(
-            state.params, state.batch_stats, task, inputs, rematerialize
+            state.params, state.batch_stats, task, inputs
         )
         proposed = _update(state, grads, batch_stats, optimizer, ema_decay)
         grad_norm = jnp.linalg.norm(_one_vector(grads))
@@ -125,22 +122,13 @@ def _under(mesh: Mesh) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def _loss(
-    params: Mapping[str, Any],
-    batch_stats: Mapping[str, Any],
-    task: Task,
-    inputs: Batch,
-    rematerialize: bool,
+    params: Mapping[str, Any], batch_stats: Mapping[str, Any], task: Task, inputs: Batch
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, jax.Array]]]:
-    apply: Callable[..., Any] = partial(task.model.apply, train=True, mutable=["batch_stats"])
-    if rematerialize:
-        apply = jax.checkpoint(apply, policy=_is_product)
-    outputs, changed = apply(nested(params, batch_stats), inputs["image"])
+    outputs, changed = task.model.apply(
+        nested(params, batch_stats), inputs["image"], train=True, mutable=["batch_stats"]
+    )
     loss, parts = task.loss(outputs, inputs)
     return loss, (parts, flatten(changed.get("batch_stats", {})))
-
-
-def _is_product(primitive: Any, *_: Any, **__: Any) -> bool:
-    return primitive.name in ("conv_general_dilated", "dot_general")
 
 
 def _keep_split(inputs: Batch, mesh: Mesh) -> dict[str, jax.Array]:

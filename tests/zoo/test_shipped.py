@@ -22,7 +22,7 @@ def test_the_list_tells_what_the_files_hold(zoo, networks):
     assert (pose.name, pose.task, pose.joints) == (POSE, "pose", POSETRACK17.joints)
     assert (detector.name, detector.task, detector.classes) == (DETECTOR, "detection", ("person",))
     assert pose.classes == () == detector.joints
-    assert pose.input_size == (64, 48) and detector.input_size == (300, 300)
+    assert pose.input_size == (64, 48) and detector.input_size == (64, 64)
     with np.load(networks["pose"]) as file:
         sizes = [file[name].size for name in file.files if name.startswith("params/")]
     assert pose.parameters == sum(sizes) > 1000
@@ -64,7 +64,7 @@ def test_an_unknown_name_lists_the_known_ones(zoo):
 
 
 def test_an_estimator_takes_the_default_networks(zoo, networks, picture):
-    estimator = jaxpose.PoseEstimator.restore(det_threshold=0.7, max_persons=2)
+    estimator = jaxpose.PoseEstimator.restore(det_threshold=0.1, max_persons=2)
     named = jaxpose.PoseEstimator.restore(
         networks["detection"], POSE, **estimator.options._asdict()
     )
@@ -85,7 +85,7 @@ def photograph(tmp_path, picture, jpeg):
 
 def test_predict_needs_no_checkpoint_and_says_what_it_uses(zoo, photograph, tmp_path, capsys):
     out = tmp_path / "out"
-    predict([photograph], output_dir=str(out), det_threshold=0.7, max_persons=1)
+    predict([photograph], output_dir=str(out), det_threshold=0.1, max_persons=1)
     first, second, *_ = capsys.readouterr().out.splitlines()
     assert first == f"detector: {DETECTOR}, pose network: {POSE}"
     assert second.startswith("note: the networks that come with jaxpose are small")
