@@ -106,7 +106,7 @@ def _greedy(boxes: jax.Array, alive: jax.Array, iou_threshold: float | jax.Array
     rank = jnp.arange(len(boxes))
     overlaps = pairwise_iou(boxes, boxes) > iou_threshold
     # Zeros and ones: how many kept boxes suppress a box is a product of a vector and this matrix,
-    # for which every device has fast code. Sums of so few ones are exact in any precision.
+    # for which every device has fast code. No rounding makes a sum of ones 0.
     suppresses = (overlaps & (rank[:, None] < rank)).astype(jnp.float32)
 
     def body(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
