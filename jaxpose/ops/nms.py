@@ -105,11 +105,13 @@ def _greedy(boxes: jax.Array, alive: jax.Array, iou_threshold: float | jax.Array
     """
     rank = jnp.arange(len(boxes))
     overlaps = pairwise_iou(boxes, boxes) > iou_threshold
-    suppresses = overlaps & (rank[:, None] < rank)
+    # Zeros and ones: how many kept boxes suppress a box is a product of a vector and this matrix,
+    # for which every device has fast code. No rounding makes a sum of ones 0.
+    suppresses = (overlaps & (rank[:, None] < rank)).astype(jnp.float32)
 
     def body(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         keep, _ = state
-        found = alive & ~(suppresses & keep[:, None]).any(0)
+        found = alive & (keep.astype(jnp.float32) @ suppresses == 0)
         return found, (found != keep).any()
 
     return lax.while_loop(lambda state: state[1], body, (alive, alive.any()))[0]

@@ -50,6 +50,7 @@ def evaluated(config, data, tmp_path):
         config.classes, config.data.train, config.data.eval = classes, ("voc",), "voc"
         config.eval.classes = classes
         config.model.batch_norm, config.detect.max_outputs = True, MOST
+        config.input_size = (300, 300)
         task = make_task(config)
         state = init_state(task.model, task.input_shape, task.initial_value, optax.identity(), 0)
         params = {path: head(path, value, classes) for path, value in state.params.items()}
