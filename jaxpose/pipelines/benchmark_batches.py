@@ -28,7 +28,10 @@ def completed(config: ConfigDict) -> list[str]:
             notes.append("COCO's 17 joints stand in for those of the data")
         return notes
     config.model.base_weights = ""  # a file that need not be at hand to measure
-    if not config.classes:
+    if config.task == "bottom_up" and config.skeleton == "data" and not config.joints:
+        set_skeleton(config, KNOWN["coco"])
+        notes.append("COCO's 17 joints stand in for those of the data")
+    if config.task == "detection" and not config.classes:
         config.classes = _CLASSES.get(config.data.train[0], ("person",))
         notes.append(f"{len(config.classes)} classes stand in for those of the data")
     if not config.max_boxes:
@@ -41,7 +44,7 @@ def random_batch(task: Task, rows: int, seed: int = 0) -> dict[str, np.ndarray]:
     """A host batch of `task.example`: noise for pictures, plausible people or boxes for labels."""
     rng = np.random.default_rng(seed)
     side = task.example["image"].shape[0]
-    labels = _people if task.name == "pose" else _boxes
+    labels = _LABELS[task.name]
     batch = {
         "image": rng.integers(0, 256, (rows, side, side, 3), np.uint8),
         "matrix": np.tile(np.eye(2, 3, dtype=np.float32), (rows, 1, 1)),
@@ -81,3 +84,21 @@ def _boxes(task: Task, rows: int, side: int, rng: np.random.Generator) -> Mappin
         "crowd": np.zeros((rows, room)),
         "ignore": np.zeros((rows, regions, 4)),
     }
+
+
+def _boxes_with_joints(
+    task: Task, rows: int, side: int, rng: np.random.Generator
+) -> Mapping[str, np.ndarray]:
+    """The same frames, whose boxes are of people with joints anywhere in them."""
+    frames = dict(_boxes(task, rows, side, rng))
+    _, joints, _ = task.example["keypoints"].shape
+    corner, far = frames["boxes"][..., None, :2], frames["boxes"][..., None, 2:]
+    people = corner.shape[1]
+    points = corner + (far - corner) * rng.random((rows, people, joints, 2))
+    seen = (rng.random((rows, people, joints, 1)) >= _UNSEEN) * frames["labels"][..., None, None]
+    frames["keypoints"] = np.concatenate([points, seen], -1)
+    frames["joint_mask"] = np.ones((rows, joints))
+    return frames
+
+
+_LABELS = {"pose": _people, "detection": _boxes, "bottom_up": _boxes_with_joints}

@@ -47,7 +47,7 @@ class Bench:
         config = self.config.copy_and_resolve_references()
         config.batch_size = config.eval.batch_size = batch_size
         config.model.dtype = dtype
-        if config.task == "detection":
+        if "base_weights" in config.model:
             config.model.base_weights = ""  # a file that need not be at hand to measure
         check_config(config)
         settings: Any = jax.config
@@ -76,8 +76,9 @@ def speed_figures(timing: Timing, images: int, devices: int) -> dict[str, Any]:
 def utilisation_figures(program: Program, seconds: float, peaks: Peaks) -> dict[str, Any]:
     """How much of the device's best rates a program used that took so many seconds.
 
-    `mfu` is FLOPs by XLA's count over seconds and the matrix product's FLOP/s, as PaLM (Chowdhery
-    et al. 2022, appendix B) defines model FLOPs utilisation but for who counts; bandwidth likewise.
+    `mfu` is the model's FLOPs by XLA's count over seconds and the matrix product's FLOP/s: model
+    FLOPs utilisation of PaLM (Chowdhery et al. 2022, appendix B) but for who counts, and against a
+    rate that was measured. Bandwidth likewise, by the bytes of the compiled program.
     Both are of one device and its share of the work.
     """
     flops, reached = program.flops, program.bytes_accessed
@@ -86,6 +87,7 @@ def utilisation_figures(program: Program, seconds: float, peaks: Peaks) -> dict[
         "bandwidth_utilisation": reached and reached / seconds / peaks.bandwidth,
         "matmul_peak_flops": peaks.flops,
         "matmul_side": peaks.matmul_side,
+        "matmul_dtype": peaks.matmul_dtype,
         "copy_peak_bytes_per_second": peaks.bandwidth,
         "copy_bytes": peaks.copy_bytes,
     }

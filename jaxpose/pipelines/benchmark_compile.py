@@ -1,7 +1,7 @@
 """Compile a program and tell what that took and what XLA counts in it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,9 +9,6 @@ from jax import monitoring
 
 # Of jax._src.dispatch and jax._src.compiler; the first comes also where the cache answers.
 _COMPILED, _ANSWERED = "/jax/core/compile/backend_compile_duration", "cache_hits"
-# Where the compiled program holds less than this share of the FLOPs that were asked for, its
-# kernels are of a kind that XLA does not count (cuDNN's, on some versions).
-_COUNTED = 0.8
 
 
 class Compilations:
@@ -53,8 +50,9 @@ class Program(NamedTuple):
       run: the executable.
       trace_seconds: from Python to what XLA is given; compile_seconds: of XLA.
       cache: whether the persistent cache had it: 'hit', 'miss', or 'off'.
-      flops, bytes_accessed: of one call on one device, as XLA counts; None where it does not.
-      flops_of: 'compiled' program, or the 'lowered' one before optimisation where that tells more.
+      flops: of one call on one device, as XLA counts in what it is given (`asked_flops`); what it
+        compiles may pad, repeat or hide some. None where nobody counts.
+      flops_compiled, bytes_accessed: XLA's counts in what it compiled.
       planned_memory_bytes: arguments, results and temporaries on one device, as XLA plans.
     """
 
@@ -63,8 +61,8 @@ class Program(NamedTuple):
     compile_seconds: float
     cache: str
     flops: float | None
+    flops_compiled: float | None
     bytes_accessed: float | None
-    flops_of: str
     planned_memory_bytes: int | None
 
     def figures(self) -> dict[str, Any]:
@@ -72,8 +70,20 @@ class Program(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "run"}
 
 
-def build(step: jax.stages.Wrapped, *arguments: Any, devices: int = 1) -> Program:
-    """Compile a jitted function for arguments that may be abstract, on so many devices."""
+def build(
+    step: jax.stages.Wrapped,
+    *arguments: Any,
+    devices: int = 1,
+    count: Callable[[], float | None] = lambda: None,
+) -> Program:
+    """Compile a jitted function for arguments that may be abstract.
+
+    Args:
+      step, arguments: the call.
+      devices: that share it.
+      count: FLOPs of the whole call, asked where this platform's client does not count them before
+        it compiles (as those of GPUs and TPUs do not).
+    """
     started = time.perf_counter()
     lowered = step.lower(*arguments)
     traced = time.perf_counter()
@@ -84,26 +94,34 @@ def build(step: jax.stages.Wrapped, *arguments: Any, devices: int = 1) -> Progra
     cache = "hit" if compilations.answered else "miss"
     if not (settings.jax_compilation_cache_dir and settings.jax_enable_compilation_cache):
         cache = "off"
-    counted = compiled.cost_analysis() or {}
-    flops, whose = flops_of(counted, lowered.cost_analysis() or {}, devices)
-    reached = counted.get("bytes accessed")
+    asked, found = asked_flops(lowered) or count(), counts(compiled)
     return Program(
-        compiled, traced - started, took, cache, flops, reached, whose, _memory(compiled)
+        run=compiled,
+        trace_seconds=traced - started,
+        compile_seconds=took,
+        cache=cache,
+        flops=asked / devices if asked else found.get("flops"),
+        flops_compiled=found.get("flops"),
+        bytes_accessed=found.get("bytes accessed"),
+        planned_memory_bytes=_memory(compiled),
     )
 
 
-def flops_of(
-    compiled: Mapping[str, float], lowered: Mapping[str, float], devices: int
-) -> tuple[float | None, str]:
-    """FLOPs of one device from XLA's two analyses, and which one they are of.
+def asked_flops(lowered: jax.stages.Lowered) -> float | None:
+    """FLOPs of all devices before XLA optimises: those of the model, the same on any hardware.
 
-    The lowered program is whole; the compiled one is one device's share.
+    Every output element of an operation is one, a multiplication with its addition two; positions
+    of a convolution that fall on padding or between dilated elements are none. A loop counts once.
     """
-    asked = max(lowered.get("flops", 0.0), 0.0) / devices
-    found = max(compiled.get("flops", 0.0), 0.0)
-    if found < _COUNTED * asked:
-        return asked, "lowered"
-    return found or None, "compiled"
+    return counts(lowered).get("flops")
+
+
+def counts(stage: jax.stages.Lowered | jax.stages.Compiled) -> dict[str, float]:
+    """XLA's cost analysis: name -> positive number. Empty where there is none."""
+    found: Any = stage.cost_analysis() or {}
+    if isinstance(found, (list, tuple)):  # a dict for each computation, on some backends
+        found = found[0] if found else {}
+    return {name: value for name, value in found.items() if value > 0}
 
 
 def _memory(compiled: jax.stages.Compiled) -> int | None:

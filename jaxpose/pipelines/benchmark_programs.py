@@ -1,5 +1,6 @@
 """The programs that are measured: a config's training step and its inference, compiled."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -7,42 +8,66 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from jaxpose.pipelines.benchmark_compile import Program, build
+from jaxpose.pipelines.benchmark_compile import Program, asked_flops, build
 from jaxpose.tasks.task import Task
 from jaxpose.training.optimizer import make_optimizer
-from jaxpose.training.sharding import abstract, replicated
+from jaxpose.training.sharding import abstract, data_mesh, replicated
 from jaxpose.training.state import TrainState, abstract_variables, nested
 from jaxpose.training.step import abstract_batch, make_predict_step, make_train_step
 
 # Of a run without records; at which steps the learning rate drops costs nothing.
 STEPS_PER_EPOCH = 1000.0
 
+Call = tuple[jax.stages.Wrapped, tuple[Any, ...]]
+
 
 def train_program(config: ConfigDict, task: Task, mesh: Mesh) -> Program:
     """The training step of a config, for a state of `init_state` and batches of its size."""
-    optimizer, schedule, _ = make_optimizer(config.optimizer, STEPS_PER_EPOCH)
-    step = make_train_step(task, optimizer, schedule, mesh, ema_decay=config.ema_decay)
-    state = abstract_state(task, optimizer, ema=config.ema_decay > 0)
-    arguments = (
-        abstract(state, replicated(mesh)),
-        abstract_batch(task, config.batch_size, mesh),
-        abstract_key(mesh),
-    )
-    return build(step, *arguments, devices=mesh.size)
+    return _compiled(_train_call, config, task, mesh)
 
 
 def augment_program(config: ConfigDict, task: Task, mesh: Mesh) -> Program:
     """The part of the training step that makes the network's input and labels, by itself."""
-    batch = abstract_batch(task, config.batch_size, mesh)
-    return build(jax.jit(task.augment), abstract_key(mesh), batch, devices=mesh.size)
+    return _compiled(_augment_call, config, task, mesh)
 
 
 def predict_program(config: ConfigDict, task: Task, mesh: Mesh) -> Program:
     """A config's inference on batches of its evaluation, as `jaxpose.evaluate` runs it."""
+    return _compiled(_predict_call, config, task, mesh)
+
+
+def _train_call(config: ConfigDict, task: Task, mesh: Mesh) -> Call:
+    optimizer, schedule, _ = make_optimizer(config.optimizer, STEPS_PER_EPOCH)
+    step = make_train_step(task, optimizer, schedule, mesh, ema_decay=config.ema_decay)
+    state = abstract_state(task, optimizer, ema=config.ema_decay > 0)
+    batch = abstract_batch(task, config.batch_size, mesh)
+    return step, (abstract(state, replicated(mesh)), batch, abstract_key(mesh))
+
+
+def _augment_call(config: ConfigDict, task: Task, mesh: Mesh) -> Call:
+    batch = abstract_batch(task, config.batch_size, mesh)
+    return jax.jit(task.augment), (abstract_key(mesh), batch)
+
+
+def _predict_call(config: ConfigDict, task: Task, mesh: Mesh) -> Call:
     variables = nested(*abstract_variables(task.model, task.input_shape))
     batch = abstract_batch(task, config.eval.batch_size, mesh)
-    step = make_predict_step(task, mesh)
-    return build(step, abstract(variables, replicated(mesh)), batch, devices=mesh.size)
+    return make_predict_step(task, mesh), (abstract(variables, replicated(mesh)), batch)
+
+
+def _compiled(
+    call: Callable[[ConfigDict, Task, Mesh], Call], config: ConfigDict, task: Task, mesh: Mesh
+) -> Program:
+    def count() -> float | None:
+        try:
+            host = jax.local_devices(backend="cpu")[:1]
+        except RuntimeError:  # JAX_PLATFORMS leaves the CPU out
+            return None
+        step, arguments = call(config, task, data_mesh(host))
+        return asked_flops(step.lower(*arguments))
+
+    step, arguments = call(config, task, mesh)
+    return build(step, *arguments, devices=mesh.size, count=count)
 
 
 def abstract_state(

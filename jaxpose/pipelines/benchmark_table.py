@@ -8,6 +8,12 @@ from jaxpose.pipelines.benchmark_machine import PROCESS, hardware
 Row = Mapping[str, Any]
 # What an image is called.
 UNITS = {"predict": "frames"}
+# What a call does whose FLOPs are told.
+_CALLS = {
+    "step": "augmentation, network, loss, gradient and optimizer",
+    "train": "augmentation, network, loss, gradient and optimizer",
+    "infer": "preparation, network and decoding",
+}
 
 
 def table_lines(document: Mapping[str, Any]) -> list[str]:
@@ -16,7 +22,7 @@ def table_lines(document: Mapping[str, Any]) -> list[str]:
     unit = UNITS.get(mode, "images")
     columns = {title.format(unit=unit): of for title, of in COLUMNS.items()}
     title = f"{document['config']} --mode={mode}: {hardware(document['machine'])}"
-    notes = [f"- {line}" for line in [f"data: {document['data']}", *_notes(rows)]]
+    notes = [f"- {line}" for line in [f"data: {document['data']}", *_notes(mode, rows)]]
     return [title, "", *markdown(columns, rows), "", *notes]
 
 
@@ -108,7 +114,7 @@ COLUMNS: dict[str, Callable[[Row], str | None]] = {
 }
 
 
-def _notes(rows: Sequence[Row]) -> list[str]:
+def _notes(mode: str, rows: Sequence[Row]) -> list[str]:
     """What the columns mean, and the peaks that two of them are shares of."""
     found = [row for row in rows if row["status"] == "ok"]
     notes = [f"batch {row['batch_size']}, {row['dtype']}: {row['error']}"
@@ -116,18 +122,17 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     peaks = {row["dtype"]: row for row in found if "matmul_peak_flops" in row}
     for dtype, row in peaks.items():
         side = row["matmul_side"]
+        for_dtype = f", for {dtype}" * (row["matmul_dtype"] != dtype)
         notes.append(
             f"peaks measured in this run: {row['matmul_peak_flops'] / 1e12:.3g} TFLOP/s "
-            f"({dtype} product of {side} x {side}), "
+            f"({row['matmul_dtype']} product of {side} x {side}{for_dtype}), "
             f"{row['copy_peak_bytes_per_second'] / 1e9:.3g} GB/s (x + 1 over "
             f"{row['copy_bytes'] / 2e6:.0f} MB)"
         )
     if peaks:
-        source = {row["flops_of"] for row in found}
-        before = "; before optimisation, which counts kernels of libraries" * ("lowered" in source)
         notes.append(
-            "GFLOP: of a call on one device, as XLA counts them, augmentation, loss and optimizer "
-            f"included{before}; bandwidth: XLA's bytes accessed, which caches make less"
+            f"GFLOP: of a call on one device, by XLA's count before it optimises; all of "
+            f"{_CALLS[mode]}; bandwidth: XLA's bytes accessed, of which caches serve some"
         )
     if any("stages" in row for row in found):
         people = found[0]["people_per_frame"]
@@ -137,7 +142,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         )
     again = sum(row.get("compilations_while_measuring", 0) for row in found)
     total = sum(row.get("compilations", 0) for row in found)
-    notes.append(f"{total} programs compiled, {again} of them while measuring")
+    notes.append(f"programs compiled: {total}, while measuring: {again}")
     if any(row.get("peak_memory_of") == PROCESS for row in found):
         notes.append("memory: of this process, most so far (the device does not tell)")
     elif found:

@@ -77,7 +77,7 @@ def test_a_network_is_set_against_the_device(reports, mode):
     for row in document["rows"]:
         seconds = row["batch_size"] / row["images_per_second"]
         assert row["mfu"] == pytest.approx(row["flops"] / seconds / row["matmul_peak_flops"])
-        assert row["flops"] > 1e6 and row["bytes_accessed"] > 1e6
+        assert row["flops"] > 1e6 and row["bytes_accessed"] > 1e5
         assert row["matmul_peak_flops"] > 1e8 and row["copy_peak_bytes_per_second"] > 1e7
         assert row["cache"] in ("hit", "miss") and row["trace_seconds"] > 0
         assert row["planned_memory_bytes"] > row["batch_size"] * 64 * 64 * 3
