@@ -52,6 +52,8 @@ class Program(NamedTuple):
       cache: whether the persistent cache had it: 'hit', 'miss', or 'off'.
       flops: of one call on one device, as XLA counts in what it is given (`asked_flops`); what it
         compiles may pad, repeat or hide some. None where nobody counts.
+      flops_of: 'lowered' program, that is what XLA is given, or the 'compiled' one where only that
+        is counted.
       flops_compiled, bytes_accessed: XLA's counts in what it compiled.
       planned_memory_bytes: arguments, results and temporaries on one device, as XLA plans.
     """
@@ -61,6 +63,7 @@ class Program(NamedTuple):
     compile_seconds: float
     cache: str
     flops: float | None
+    flops_of: str
     flops_compiled: float | None
     bytes_accessed: float | None
     planned_memory_bytes: int | None
@@ -101,6 +104,7 @@ def build(
         compile_seconds=took,
         cache=cache,
         flops=asked / devices if asked else found.get("flops"),
+        flops_of="lowered" if asked else "compiled",
         flops_compiled=found.get("flops"),
         bytes_accessed=found.get("bytes accessed"),
         planned_memory_bytes=_memory(compiled),

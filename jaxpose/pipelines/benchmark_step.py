@@ -51,6 +51,8 @@ def step_row(bench: Bench, batch_size: int, dtype: str) -> dict[str, Any]:
 def infer_row(bench: Bench, batch_size: int, dtype: str) -> dict[str, Any]:
     """A network's inference on one random batch, from its input pictures to joints or boxes."""
     config = synthetic_config(bench, batch_size, dtype)
+    if config.eval.get("flip_test", False):
+        bench.data += "; flip test: every image passes twice"
     task, peaks = make_task(config), bench.peaks(dtype)
     bench.phase("compiling the network")
     program = predict_program(config, task, bench.mesh)

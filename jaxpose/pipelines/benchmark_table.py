@@ -8,7 +8,8 @@ from jaxpose.pipelines.benchmark_machine import PROCESS, hardware
 Row = Mapping[str, Any]
 # What an image is called.
 UNITS = {"predict": "frames"}
-# What a call does whose FLOPs are told.
+# Whose FLOPs are told: of which program, and what a call of it does.
+_COUNTED = {"lowered": "before it optimises", "compiled": "of what it made of the program"}
 _CALLS = {
     "step": "augmentation, network, loss, gradient and optimizer",
     "train": "augmentation, network, loss, gradient and optimizer",
@@ -130,10 +131,13 @@ def _notes(mode: str, rows: Sequence[Row]) -> list[str]:
             f"{row['copy_bytes'] / 2e6:.0f} MB)"
         )
     if peaks:
+        optimises = " ".join({_COUNTED[row["flops_of"]] for row in found})
         notes.append(
-            f"GFLOP: of a call on one device, by XLA's count before it optimises; all of "
-            f"{_CALLS[mode]}; bandwidth: XLA's bytes accessed, of which caches serve some"
+            f"GFLOP: of a call on one device, by XLA's count {optimises}; {_CALLS[mode]}; "
+            "bandwidth: XLA's bytes accessed, of which caches serve some"
         )
+    if any("augment_share" in row for row in found):
+        notes.append("augment: augmentation and targets compiled alone, as a share of the step")
     if any("stages" in row for row in found):
         people = found[0]["people_per_frame"]
         notes.append(

@@ -1,0 +1,92 @@
+"""What the benchmark compiles and counts, and the random batches and boxes it measures on."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxpose.defaults import DEFAULTS
+from jaxpose.pipelines import benchmark_compile
+from jaxpose.pipelines.benchmark_batches import completed, random_batch
+from jaxpose.pipelines.benchmark_compile import Compilations, build, counts
+from jaxpose.pipelines.benchmark_frames import random_boxes
+from jaxpose.pipelines.benchmark_programs import augment_program
+from jaxpose.tasks import make_task
+from jaxpose.training.sharding import data_mesh
+
+
+@pytest.mark.parametrize(
+    ("analysis", "found"),
+    [
+        ({"flops": 9e9, "utilization0{}": -1.0}, {"flops": 9e9}),
+        ([{"flops": 7.0}], {"flops": 7.0}),
+        ([], {}),
+        (None, {}),
+    ],
+)
+def test_analyses_are_read_whatever_a_backend_gives(analysis, found):
+    assert counts(SimpleNamespace(cost_analysis=lambda: analysis)) == found
+
+
+def test_a_platform_that_does_not_count_is_counted_for(monkeypatch):
+    """As clients of GPUs and TPUs: the same program is lowered for the CPU, and counted there."""
+    config = DEFAULTS["pose"]()
+    config.update(input_size=(64, 64), batch_size=2)
+    task, mesh = make_task(config), data_mesh()
+    found = augment_program(config, task, mesh)
+    monkeypatch.setattr(benchmark_compile, "asked_flops", lambda lowered: None)
+    again = augment_program(config, task, mesh)
+    assert again.flops == found.flops > 1e5 and again.flops_of == "lowered"
+    matrix = jnp.ones((4, 4))
+    product = jax.jit(lambda x: x @ x)
+    assert build(product, matrix, devices=2, count=lambda: 10.0).flops == 5
+    assert build(product, matrix).flops == 2 * 4**3  # of what was compiled
+
+
+def test_xla_counts_a_matrix_product():
+    """2 n^3 of a product of n x n; what is compiled later counts as a compilation."""
+    matrix = jnp.ones((64, 64))
+    with Compilations() as compilations:
+        program = build(jax.jit(lambda x: x @ x), matrix)
+        assert compilations.programs == 1
+        program.run(matrix)
+        assert compilations.programs == 1
+    jax.jit(lambda x: x - 3)(matrix)
+    assert compilations.programs == 1  # the context is closed
+    assert program.flops == 2 * 64**3 and program.planned_memory_bytes >= 2 * 64 * 64 * 4
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_random_batches_fit_the_task(name):
+    config = DEFAULTS[name]()
+    if name == "pose":
+        config.input_size = (64, 64)
+    else:
+        config.canvas = 96
+    if name == "detection":
+        config.classes, config.data.train = (), ("voc",)
+    else:
+        config.skeleton = "data"
+    notes = completed(config)
+    assert any("stand in for those of the data" in note for note in notes)
+    task = make_task(config)
+    batch = random_batch(task, 3)
+    for field, one in task.example.items():
+        assert batch[field].shape == (3, *one.shape) and batch[field].dtype == one.dtype
+        assert np.isfinite(batch[field]).all()
+    if name == "pose":
+        inside = np.abs(batch["keypoints"][..., :2] - batch["center"][:, None]) * 2
+        assert (inside <= 200 * batch["scale"][:, None, None]).all()
+    else:
+        assert ((batch["labels"] > 0).sum(1) >= 1).all()
+        assert name == "bottom_up" or len(config.classes) == 20
+        used = batch["boxes"][batch["labels"] > 0]
+        assert (used[:, 2:] > used[:, :2]).all() and used.min() >= 0
+        assert (used <= [96, 72, 96, 72]).all()
+
+
+def test_random_boxes_lie_in_the_frame():
+    boxes = random_boxes(np.random.default_rng(0), 40, 64, 480).boxes_xyxy
+    assert boxes.shape == (40, 4) and boxes.min() >= 0 and (boxes <= [64, 480, 64, 480]).all()
