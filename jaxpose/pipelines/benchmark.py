@@ -156,8 +156,7 @@ def _prepared_predict(bench: Bench, given: dict[str, Any]) -> tuple[Measure, tup
     if len(size) != 2 or not all(str(side).isdecimal() for side in size):
         raise UsageError(f"--frame_size={','.join(map(str, size))}: give width,height in px")
     networks = networks_of(bench.config, **given)
-    boxes = networks.people if networks.detector is None else None
-    frames = Frames(inputs, (int(size[0]), int(size[1])), boxes)
+    frames = Frames(inputs, (int(size[0]), int(size[1])), networks.boxes)
     bench.data = networks.words
     network = networks.pose or networks.detector
     assert network is not None

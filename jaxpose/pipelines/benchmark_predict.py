@@ -9,6 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxpose.errors import UsageError
+from jaxpose.inference.bottom_up import is_bottom_up
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.inference.flow import Flow
@@ -37,7 +38,7 @@ class Networks(NamedTuple):
 
     Attributes:
       detector, pose: one of them may be missing.
-      people: boxes that frames come with, or most people that are taken of a frame.
+      people: boxes that frames come with, or most people that are taken of a frame; None: all.
       words: which networks, with which weights.
     """
 
@@ -45,6 +46,16 @@ class Networks(NamedTuple):
     pose: Restored | None
     people: int | None
     words: str
+
+    @property
+    def finds_people(self) -> bool:
+        """Whether the pose network is a bottom-up one, which takes no boxes."""
+        return self.pose is not None and is_bottom_up(self.pose)
+
+    @property
+    def boxes(self) -> int | None:
+        """How many boxes frames come with; None where a network finds the people."""
+        return None if self.detector or self.finds_people else self.people
 
 
 class Pass(NamedTuple):
@@ -71,9 +82,10 @@ def networks_of(
     if detector_config is not None and detector_config.task != "detection":
         raise UsageError(f"--detector_config is of a network for {detector_config.task}")
     if config is not None:
-        if configs[config.task] is not None:
+        role = "detection" if config.task == "detection" else "pose"
+        if configs[role] is not None:
             raise UsageError("--config and --detector_config both give a detector; leave one out")
-        configs[config.task] = config
+        configs[role] = config
     checkpoints = {"detection": detector, "pose": pose}
     for task, checkpoint in checkpoints.items():
         if checkpoint and configs[task] is not None:
@@ -82,9 +94,10 @@ def networks_of(
         raise UsageError("--mode=predict needs --config=FILE, --pose or --detector=CHECKPOINT")
     made = {task: _network(checkpoints[task], configs[task]) for task in configs}
     said = [f"{t} {checkpoints[t] or 'with random weights'}" for t in made if made[t] is not None]
-    if people is None and not detector:
-        people = _PEOPLE
-    return Networks(made["detection"], made["pose"], people, ", ".join(said))
+    networks = Networks(made["detection"], made["pose"], people, ", ".join(said))
+    if people is None and not detector and not networks.finds_people:
+        networks = networks._replace(people=_PEOPLE)
+    return networks
 
 
 def _network(checkpoint: str | None, config: ConfigDict | None) -> Restored | None:
