@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from jaxpose.defaults import DEFAULTS
-from jaxpose.pipelines import benchmark_compile
+from jaxpose.inference.restore import Restored
+from jaxpose.pipelines import benchmark_compile, benchmark_peaks
 from jaxpose.pipelines.benchmark_batches import completed, random_batch
 from jaxpose.pipelines.benchmark_compile import Compilations, build, counts
 from jaxpose.pipelines.benchmark_frames import random_boxes
+from jaxpose.pipelines.benchmark_peaks import measure_peaks
+from jaxpose.pipelines.benchmark_predict import Networks
 from jaxpose.pipelines.benchmark_programs import augment_program
 from jaxpose.tasks import make_task
 from jaxpose.training.sharding import data_mesh
@@ -90,3 +93,21 @@ def test_random_batches_fit_the_task(name):
 def test_random_boxes_lie_in_the_frame():
     boxes = random_boxes(np.random.default_rng(0), 40, 64, 480).boxes_xyxy
     assert boxes.shape == (40, 4) and boxes.min() >= 0 and (boxes <= [64, 480, 64, 480]).all()
+
+
+def test_the_peak_is_of_the_faster_product(monkeypatch):
+    """A CPU multiplies bfloat16 slowly, and its compiler computes in float32 instead."""
+    rates = {"bfloat16": (1e9, 512), "float32": (5e10, 1024)}
+    monkeypatch.setattr(benchmark_peaks, "_best_product", lambda name, room, device: rates[name])
+    monkeypatch.setattr(benchmark_peaks, "_best", lambda sizes: (1e10, 2**28))
+    assert measure_peaks("bfloat16")[:3] == (5e10, 1024, "float32")
+    rates["bfloat16"] = (8e14, 8192)
+    assert measure_peaks("bfloat16") == (8e14, 8192, "bfloat16", 1e10, 2**28)
+    assert measure_peaks("float32")[:3] == (5e10, 1024, "float32")
+
+
+@pytest.mark.parametrize(("name", "boxes"), [("pose", 3), ("bottom_up", None)])
+def test_frames_come_with_boxes_where_nothing_finds_people(name, boxes):
+    network = Restored(DEFAULTS[name](), *[None] * 5)  # type: ignore[arg-type]
+    assert Networks(None, network, 3, "").boxes == boxes
+    assert Networks(network, network, 3, "").boxes is None
