@@ -4,6 +4,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+# Of the report's systems: "we set the confidence threshold of SSD as 0.15" (section 3).
+PERSON_THRESHOLD = 0.15
+
 
 def pose_config() -> ConfigDict:
     """Every field of a pose config, with the settings of the report's hourglass.
@@ -95,7 +98,10 @@ def detection_config() -> ConfigDict:
         },
         "augment": _ssd_augmentation(),
         "detect": {
-            "score_threshold": 0.01,
+            "score_threshold": 0.01,  # of what is scored
+            # Of what `predict` and its like take for a person. How high a detector scores depends
+            # on its training: tools/choose_threshold.py tells one for a trained network.
+            "person_threshold": PERSON_THRESHOLD,
             "iou_threshold": 0.45,
             "pre_nms_top_k": 400,
             "max_outputs": 200,
