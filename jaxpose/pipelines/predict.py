@@ -19,7 +19,7 @@ from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.inference.formats import check_formats
 from jaxpose.inference.frames import Boxes, Frame
 from jaxpose.inference.inputs import Camera, Inputs
-from jaxpose.inference.options import Options, checked
+from jaxpose.inference.options import Options, checked, person_threshold
 from jaxpose.inference.own_boxes import person_boxes, with_boxes
 from jaxpose.inference.people import FrameResult
 from jaxpose.inference.sources import find_sources
@@ -72,7 +72,7 @@ def predict(
     _check(inputs, detector, boxes, webcam)
     check_formats(formats)
     folder = _made(Path(output_dir))
-    own = None if boxes is None else OwnBoxes(boxes, chosen.det_threshold)
+    own = None if boxes is None else OwnBoxes(boxes, person_threshold(chosen))
     source = Inputs(find_sources(inputs)) if webcam is None else Camera(webcam)
     networks = _networks(detector, pose, boxes)
     estimator = PoseEstimator.restore(
@@ -88,7 +88,8 @@ def predict(
         count = source.known_frames()
         _write(estimator.stream(frames, count, output.draws, clock, live), output, source, tally)
     tally.seconds |= clock.seconds | {"draw": output.draw_seconds}
-    used = {"options": chosen._asdict(), "networks": networks, "checkpoints": estimator.digests}
+    used = {"options": estimator.options._asdict(), "networks": networks}
+    used |= {"checkpoints": estimator.digests}
     document = tally.document(source.videos, jaxpose=jaxpose.__version__, **used)
     write_json(folder / REPORT, document)
     _tell([*output.notes(), *(own.notes() if own else ())], tally, source, output)
