@@ -20,23 +20,23 @@ from jaxpose.defaults import detection_config, smoke
 
 def get_config(variant=None):
     config = detection_config()
-    config.model.update(width=0.125, batch_norm=True)
+    config.model.update(width=0.5, batch_norm=True, dtype="bfloat16")
     config.default_boxes.scales = "coco"
-    config.batch_size = 8
-    config.steps = 3900
+    config.batch_size = 64
+    config.steps = 8000
     config.log_every = 50
     config.optimizer.update(
         name="adam",
-        learning_rate=2e-3,
-        drop_steps=(2900, 3600),
-        warmup_steps=200,
+        learning_rate=1e-3,
+        drop_steps=(5600, 7200),
+        warmup_steps=500,
         weight_decay=0.0,
         clip_norm=10.0,
     )
-    config.ema_decay = 0.998
-    config.augment.update(zoom_out_probability=0.25, zoom_out=2.0, crop_probability=0.7)
-    config.eval.update(batch_size=16, every_steps=1300)
-    config.checkpoint.update(every_steps=200, best="")
+    config.ema_decay = 0.999
+    config.augment.update(zoom_out=2.0)
+    config.eval.update(batch_size=64, every_steps=0)
+    config.checkpoint.update(every_steps=1000, best="")
     config.data.source = "shards"
     config.data.train, config.data.eval = ("coco_person",), "coco_person"
     return apply_variants(config, variant, {"smoke": smoke})

@@ -86,6 +86,29 @@ def without_paths(text: str) -> str:
     return json.dumps(values)
 
 
+def with_person_threshold(text: str, threshold: float) -> str:
+    """A detector's config as JSON with another `detect.person_threshold`, to hand on.
+
+    Raises:
+      UsageError: the config is of another task.
+    """
+    values = json.loads(text)
+    if values.get("task") != "detection":
+        raise UsageError(
+            f"a person threshold is a detector's; this config is of a network for "
+            f"{values.get('task')}"
+        )
+    values.setdefault("detect", {})["person_threshold"] = threshold
+    return json.dumps(values)
+
+
+def with_dtype(text: str, dtype: str) -> str:
+    """A config as JSON whose network computes in another type, to hand on."""
+    values = json.loads(text)
+    values["model"]["dtype"] = dtype
+    return json.dumps(values)
+
+
 def from_json(text: str) -> ConfigDict:
     """Config from JSON, over today's defaults so that older checkpoints stay readable."""
     values = json.loads(text)

@@ -7,6 +7,9 @@ from ml_collections import ConfigDict
 from jaxpose.defaults_bottom_up import bottom_up_config
 from jaxpose.defaults_common import common
 
+# Of the report's systems: "we set the confidence threshold of SSD as 0.15" (section 3).
+PERSON_THRESHOLD = 0.15
+
 
 def pose_config() -> ConfigDict:
     """Every field of a pose config, with the settings of the report's hourglass.
@@ -97,14 +100,7 @@ def detection_config() -> ConfigDict:
             "negative_ratio": 3.0,
         },
         "augment": _ssd_augmentation(),
-        "detect": {
-            "score_threshold": 0.01,
-            "iou_threshold": 0.45,
-            "pre_nms_top_k": 400,
-            "max_outputs": 200,
-            "clip": False,  # cut boxes to the image before NMS, as torchvision; after it anyway
-            "max_log_scale": 20.0,  # a side over its default box's, at most e to this
-        },
+        "detect": _detect_config(),
         "batch_size": 32,  # the learning rate is for this one, see above
         "steps": 15_000,
     }
@@ -133,6 +129,20 @@ def detection_config() -> ConfigDict:
     )
     config.data.train = ("posetrack17",)
     return config
+
+
+def _detect_config() -> dict[str, Any]:
+    return {
+        "score_threshold": 0.01,  # of what is scored
+        # Of what `predict` and its like take for a person. How high a detector scores depends on
+        # its training: tools/choose_threshold.py tells one for a trained network.
+        "person_threshold": PERSON_THRESHOLD,
+        "iou_threshold": 0.45,
+        "pre_nms_top_k": 400,
+        "max_outputs": 200,
+        "clip": False,  # cut boxes to the image before NMS, as torchvision; after it anyway
+        "max_log_scale": 20.0,  # a side over its default box's, at most e to this
+    }
 
 
 def _ssd_augmentation() -> dict[str, Any]:

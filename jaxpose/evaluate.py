@@ -64,7 +64,9 @@ _OF_SYSTEM = {
     "detections": flags.DEFINE_string(
         "detections", None, "File of the detector's boxes; detections.json of the output folder."
     ),
-    "det_threshold": flags.DEFINE_float("det_threshold", None, "Least score of a box; 0.15."),
+    "det_threshold": flags.DEFINE_float(
+        "det_threshold", None, "Least score of a box; the detector's own without."
+    ),
     "nms_iou": flags.DEFINE_float("nms_iou", None, "Boxes overlap better ones no more; 0.45."),
     "max_persons": flags.DEFINE_integer("max_persons", None, "The best so many of a frame; all."),
     "joint_score": flags.DEFINE_enum(

@@ -30,7 +30,9 @@ _OF_SHARDS = ("detector", "pose", "boxes", "webcam", "save_images", "save_video"
               "draw_labels", "shard")  # fmt: skip
 _OPTIONS = {
     "det_threshold": flags.DEFINE_float(
-        "det_threshold", 0.15, "Least score of a person box, own ones too."
+        "det_threshold",
+        None,
+        "Least score of a person box; the detector's own without, 0.15 of own boxes.",
     ),
     "nms_iou": flags.DEFINE_float("nms_iou", 0.45, "Boxes overlap better ones no more than this."),
     "max_persons": flags.DEFINE_integer("max_persons", None, "The best so many of a frame."),

@@ -25,6 +25,7 @@ _DATA_DIR = flags.DEFINE_string(
 )
 _CONFIG = flags.DEFINE_string("config", "people", "people (one person a record) or images.")
 _CANVAS = flags.DEFINE_integer("canvas", 512, "Side of the canvas in px.")
+_QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "Of the photographs in the records, 1 to 100.")
 _FORMAT = flags.DEFINE_string("format", "records", "records (TFRecord) or shards (npz).")
 _BOX_OFFSETS = flags.DEFINE_list(
     "box_offsets",
@@ -74,6 +75,7 @@ def main(argv: list[str]) -> None:
         allow_missing=_ALLOW_MISSING.value,
         progress=_PROGRESS.value,
         box_offsets=_box_offsets(),
+        jpeg_quality=_QUALITY.value,
         beam_options=_BEAM_OPTIONS.value if _BEAM.value else None,
     )
     manifest = verify(folder) if _VERIFY.value else read_manifest(folder)

@@ -17,7 +17,9 @@ _OUTPUT = flags.DEFINE_string("output", None, "File to write, such as people.npz
 _CANVAS = flags.DEFINE_integer("canvas", 640, "Longest side of the frames it will take, px.")
 _HALF = flags.DEFINE_bool("half", False, "Store parameters as float16.")
 _OPTIONS = {
-    "det_threshold": flags.DEFINE_float("det_threshold", 0.15, "Least score of a person box."),
+    "det_threshold": flags.DEFINE_float(
+        "det_threshold", None, "Least score of a person box; the detector's own without."
+    ),
     "nms_iou": flags.DEFINE_float("nms_iou", 0.45, "Boxes overlap better ones no more than this."),
     "max_persons": flags.DEFINE_integer("max_persons", None, "The best so many of a frame."),
     "joint_score": flags.DEFINE_enum(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jaxpose.annotations.people import BOX_OFFSETS, BoxOffsets
 from jaxpose.annotations.schema import Rejections
+from jaxpose.data.canvas import JPEG_QUALITY
 from jaxpose.data.convert import convert_split
 from jaxpose.data.manifest import (
     FILE_NAME,
@@ -42,6 +43,7 @@ def build(
     allow_missing: int = 0,
     progress: bool = True,
     box_offsets: BoxOffsets = BOX_OFFSETS,
+    jpeg_quality: int = JPEG_QUALITY,
     beam_options: Sequence[str] | None = None,
 ) -> Path:
     """Convert a data set; does nothing where it is built already from the same source.
@@ -60,6 +62,7 @@ def build(
       progress: show a progress bar.
       box_offsets: a person without an annotated box gets the keypoint extent, and beyond it so
         many of its widths and heights to the left, top, right and bottom.
+      jpeg_quality: of the photographs in the records, 1 to 100.
       beam_options: convert through Apache Beam, with these options of its pipeline; [] runs it on
         this machine. Records are refused at the end of the conversion then. Without, on all cores.
 
@@ -72,6 +75,8 @@ def build(
       DataError: bad or missing input, or another source under this name.
     """
     _check_arguments(dataset, config, canvas, format, name)
+    if not 1 <= jpeg_quality <= 100:
+        raise UsageError(f"jpeg_quality={jpeg_quality}: must lie between 1 and 100")
     if beam_options is not None and format != "records":
         raise UsageError(f"--beam writes TFRecords: it does not go with --format={format}")
     if len(box_offsets) != 4 or not all(0 <= share <= _LARGEST_OFFSET for share in box_offsets):
@@ -85,7 +90,8 @@ def build(
         source = _named_source(dataset, source, Path(data_dir).expanduser())
         rejections = Rejections(allowed=skip_bad)
         splits = read_source(dataset, source, rejections)
-        plan = make_plan(stored, config, canvas, splits, rejections, allow_missing, box_offsets)
+        options = (allow_missing, box_offsets, jpeg_quality)
+        plan = make_plan(stored, config, canvas, splits, rejections, *options)
         sweep(folder)
         if is_built(folder, plan):
             return folder
@@ -133,7 +139,7 @@ def is_built(folder: Path, plan: Plan) -> bool:
     if not (folder / FILE_NAME).is_file():
         raise DataError(f"{folder}: exists without a {FILE_NAME}; delete it and build again")
     if read_manifest(folder).source_digest != plan.digest:
-        reason = "holds records of another source, canvas, box extent or annotation"
+        reason = "holds records of another source, canvas, box extent, JPEG quality or annotation"
         name = "--name, or in training --config.data.custom.name, data.train and data.eval"
         raise DataError(f"{folder}: {reason}; delete it or choose another name ({name})")
     open_records(folder)

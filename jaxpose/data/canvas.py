@@ -96,8 +96,8 @@ def _person_span(center: float, reach: float, length: int, side: int) -> Span | 
     return Span(start, stop, first, first + kept)
 
 
-def encode_canvas(image: np.ndarray, canvas: Canvas) -> bytes:
-    """JPEG (quality 95) of the part of an RGB image uint8 [H, W, 3] that the canvas shows.
+def encode_canvas(image: np.ndarray, canvas: Canvas, quality: int = JPEG_QUALITY) -> bytes:
+    """JPEG of the part of an RGB image uint8 [H, W, 3] that the canvas shows.
 
     Reduced by area averaging, so that nothing aliases.
     """
@@ -106,7 +106,7 @@ def encode_canvas(image: np.ndarray, canvas: Canvas) -> bytes:
     size = (x.last - x.first, y.last - y.first)
     if (part.shape[1], part.shape[0]) != size:
         part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    done, data = cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise RuntimeError("OpenCV could not encode a JPEG")
     return data.tobytes()

@@ -68,7 +68,7 @@ def convert_frame(job: FrameJob, plan: Plan) -> tuple[list[Record], Problems]:
         )
         labels |= {f"people/{name}": value for name, value in people.items()}
         canvas = frame_canvas(image.shape[1], image.shape[0], plan.canvas)
-        return [labels | _canvas_fields(image, canvas)], []
+        return [labels | _canvas_fields(image, canvas, plan.jpeg_quality)], []
     return _person_records(job.frame, image, labels, plan)
 
 
@@ -95,13 +95,13 @@ def _person_records(
             continue
         person_fields = person_labels(person, index, plan.classes, plan.box_offsets)
         named = {f"person/{name}": value for name, value in person_fields.items()}
-        records.append(labels | named | _canvas_fields(image, canvas))
+        records.append(labels | named | _canvas_fields(image, canvas, plan.jpeg_quality))
     return records, problems
 
 
-def _canvas_fields(image: np.ndarray, canvas: Canvas) -> Record:
+def _canvas_fields(image: np.ndarray, canvas: Canvas, quality: int) -> Record:
     return {
-        "image/encoded": encode_canvas(image, canvas),
+        "image/encoded": encode_canvas(image, canvas, quality),
         "image/matrix": canvas.matrix,
         "image/valid": canvas.valid,
     }

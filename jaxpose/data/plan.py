@@ -9,6 +9,7 @@ from pathlib import Path
 from jaxpose.annotations.images import resolve_inside
 from jaxpose.annotations.people import BOX_OFFSETS, BoxOffsets
 from jaxpose.annotations.schema import AnnotationSet, Frame, Rejections
+from jaxpose.data.canvas import JPEG_QUALITY
 from jaxpose.data.labels import belongs_to_people, is_annotated
 from jaxpose.data.manifest import SCHEMA_VERSION, VERSION, file_digest
 from jaxpose.data.tally import Tally
@@ -40,6 +41,7 @@ class Plan:
 
     Attributes:
       dataset: name under which it is stored; config: `people` or `images`; canvas: side in px.
+      jpeg_quality: of the photographs in the records, 1 to 100.
       skeleton: joint set of the keypoints; classes: names of the categories.
       box_offsets: beyond the keypoint extent, where a set has no person boxes.
       splits: frames to convert, in the order of the records; empty splits are left out.
@@ -60,6 +62,7 @@ class Plan:
     rejections: Rejections
     notes: list[str] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
+    jpeg_quality: int = JPEG_QUALITY
 
     def most_records(self, split: str) -> int:
         """Records of a split if none is refused."""
@@ -77,6 +80,7 @@ def make_plan(
     rejections: Rejections,
     allow_missing: int = 0,
     box_offsets: BoxOffsets = BOX_OFFSETS,
+    jpeg_quality: int = JPEG_QUALITY,
 ) -> Plan:
     """Find the image files of all frames and put the frames into the order of the records.
 
@@ -117,9 +121,10 @@ def make_plan(
         classes=classes,
         box_offsets=box_offsets,
         splits={name: split for name, split in splits.items() if split},
-        digest=source_digest(dataset, config, canvas, box_offsets, sources, jobs),
+        digest=source_digest(dataset, config, canvas, box_offsets, sources, jobs, jpeg_quality),
         rejections=rejections,
         notes=list(dict.fromkeys(notes)),
+        jpeg_quality=jpeg_quality,
     )
 
 
@@ -186,12 +191,13 @@ def source_digest(
     box_offsets: BoxOffsets,
     sources: Mapping[str, SourceSplit],
     jobs: Mapping[str, list[FrameJob]],
+    jpeg_quality: int = JPEG_QUALITY,
 ) -> str:
     """SHA-256 in hex over everything that decides about the records.
 
-    That is the name, config, canvas and box offsets, the content of every annotation file, and
-    name and size of every image; an image replaced by another of the same size in bytes is not
-    noticed.
+    That is the name, config, canvas, box offsets and JPEG quality, the content of every annotation
+    file, and name and size of every image; an image replaced by another of the same size in bytes
+    is not noticed.
     """
     splits = {
         name: {
@@ -201,4 +207,6 @@ def source_digest(
         for name, source in sources.items()
     }
     what = [SCHEMA_VERSION, VERSION, dataset, config, canvas, box_offsets, splits]
+    if jpeg_quality != JPEG_QUALITY:  # sets built before there was a choice keep their digest
+        what.append(jpeg_quality)
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -34,6 +34,12 @@ class Curve(NamedTuple):
         hits = np.cumsum(self.hits)
         return hits / np.maximum(hits + np.cumsum(self.misses), 1)
 
+    @property
+    def f1(self) -> np.ndarray:
+        """float64 [D]: 2 TP / (2 TP + FP + FN) of the detections so far; 0 without any object."""
+        hits = np.cumsum(self.hits)
+        return 2 * hits / np.maximum(hits + np.cumsum(self.misses) + self.positives, 1)
+
     def above(self, threshold: float) -> "Curve":
         """The curve of the detections with a score higher than `threshold`.
 

@@ -27,7 +27,7 @@ from jaxpose.inference.folded import folded
 from jaxpose.inference.frames import Boxes, Frame, checked_image
 from jaxpose.inference.inputs import frames_of
 from jaxpose.inference.joint_scores import JOINT_SCORES, distinct_poses, pairwise_oks
-from jaxpose.inference.options import Options, batch_sizes, checked
+from jaxpose.inference.options import Options, batch_sizes, checked, in_effect, person_threshold
 from jaxpose.inference.own_boxes import boxes_by_name, person_boxes, with_boxes
 from jaxpose.inference.people import FrameResult, Person
 from jaxpose.inference.pictures import read_picture
@@ -47,13 +47,13 @@ class PoseEstimator:
     """Estimates people; made by `restore`.
 
     Attributes:
-      options: what it was made with.
+      options: what it was made with; `det_threshold` is the detector's own where none was given.
       skeleton: joints of the pose network, in the order of `Person.keypoints`.
       digests: role ('detector', 'pose') -> digest of its checkpoint.
     """
 
     def __init__(self, detector: Restored | None, pose: Restored, options: Options) -> None:
-        self.options = checked(options)
+        self.options = in_effect(options, detector and detector.config)
         detector, pose = detector and folded(detector), folded(pose)
         self._pose: PoseFunctions | None = None
         self._detector: DetectorFunctions | BottomUpFunctions | None = None
@@ -66,7 +66,7 @@ class PoseEstimator:
         else:
             self._pose = pose_functions(pose, options.flip_test)
             self._detector = detector and detector_functions(
-                detector, options.det_threshold, options.nms_iou
+                detector, person_threshold(self.options), options.nms_iou
             )
         self.skeleton = skeleton_of(pose.config)
         self.digests = {"pose": pose.digest} | ({"detector": detector.digest} if detector else {})
@@ -84,8 +84,9 @@ class PoseEstimator:
           detector: of people; without it the one that comes with jaxpose, where there is one; False
             where boxes are given with every picture. None beside a bottom-up network.
           pose: network of a person's joints; without it the one that comes with jaxpose.
-          options: fields of `options.Options`: det_threshold, nms_iou, max_persons, joint_score,
-            keypoint_threshold, oks_nms, batch_size, pose_batch_size, flip_test, scales.
+          options: fields of `options.Options`: det_threshold (the detector's own without), nms_iou,
+            max_persons, joint_score, keypoint_threshold, oks_nms, batch_size, pose_batch_size,
+            flip_test, scales.
 
         Raises:
           CheckpointError: nothing intact there. UsageError: a network of the other task, a
@@ -209,7 +210,7 @@ class PoseEstimator:
             yield frame
 
     def _select(self, boxes: Boxes) -> Boxes:
-        kept = np.flatnonzero(boxes.scores >= self.options.det_threshold)
+        kept = np.flatnonzero(boxes.scores >= person_threshold(self.options))
         if self.options.max_persons is not None:
             best = np.argsort(-boxes.scores[kept], kind="stable")[: self.options.max_persons]
             kept = kept[np.sort(best)]

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+from ml_collections import ConfigDict
 
+from jaxpose.defaults import PERSON_THRESHOLD
 from jaxpose.errors import UsageError
 from jaxpose.inference.flow import BatchSizes
 from jaxpose.inference.joint_scores import JOINT_SCORES
@@ -24,7 +26,8 @@ class Options(NamedTuple):
     """How people are estimated.
 
     Attributes:
-      det_threshold: boxes scored lower are left out; 0.15 in the report's final entry.
+      det_threshold: boxes scored lower are left out, own ones too; None: the detector's own
+        (`config.detect.person_threshold`), 0.15 without a detector. See `person_threshold`.
       nms_iou: boxes that overlap a better one by more are left out.
       max_persons: the best so many of a frame; all without.
       joint_score: how a joint is scored, see `joint_scores.JOINT_SCORES`.
@@ -38,7 +41,7 @@ class Options(NamedTuple):
         size of its config. CMU's OpenPose takes 0.5, 1, 1.5 and 2 for its best figures.
     """
 
-    det_threshold: float = 0.15
+    det_threshold: float | None = None
     nms_iou: float = 0.45
     max_persons: int | None = None
     joint_score: str = "peak_times_box"
@@ -76,6 +79,27 @@ def checked(options: Options) -> Options:
         known = ", ".join(JOINT_SCORES)
         raise UsageError(f"joint_score is {options.joint_score!r}; there are {known}")
     return options
+
+
+def in_effect(options: Options, detector: ConfigDict | None) -> Options:
+    """The options with `person_threshold` where no `det_threshold` is given; arguments as there.
+
+    Raises:
+      UsageError: an option, the detector's own included, is out of range.
+    """
+    return checked(options._replace(det_threshold=person_threshold(options, detector)))
+
+
+def person_threshold(options: Options, detector: ConfigDict | None = None) -> float:
+    """The least score of a person's box: the given one, else the detector's own.
+
+    Args:
+      detector: its config; None where boxes come from elsewhere, of which the default is taken.
+    """
+    if options.det_threshold is not None:
+        return options.det_threshold
+    own = {} if detector is None else detector.get("detect", {})  # another task's: refused later
+    return float(own.get("person_threshold", PERSON_THRESHOLD))
 
 
 def batch_sizes(options: Options, frames: int | None) -> BatchSizes:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxpose.inference.joint_scores import JOINT_SCORES
-from jaxpose.inference.options import Options, checked
+from jaxpose.inference.options import Options, in_effect, person_threshold
 from jaxpose.inference.restore import Restored
 from jaxpose.inference.steps import (
     DetectorFunctions,
@@ -46,8 +46,8 @@ def people_function(detector: Restored, pose: Restored, options: Options) -> Peo
       UsageError: a network of the other task, a detector without the class `person`, or an option
         out of range.
     """
-    options = checked(options)
-    finder = detector_functions(detector, options.det_threshold, options.nms_iou)
+    options = in_effect(options, detector.config)
+    finder = detector_functions(detector, person_threshold(options), options.nms_iou)
     network = pose_functions(pose, options.flip_test)
     at_once = options.pose_batch_size or _PEOPLE_AT_ONCE
     joint_score: Callable[..., jax.Array] = JOINT_SCORES[options.joint_score]  # type: ignore[assignment]

@@ -14,7 +14,7 @@ from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.inference.flow import Flow
 from jaxpose.inference.frames import Frame
-from jaxpose.inference.options import Options, batch_sizes
+from jaxpose.inference.options import Options, batch_sizes, person_threshold
 from jaxpose.inference.restore import Restored, restore
 from jaxpose.inference.steps import detector_functions
 from jaxpose.pipelines.benchmark_batches import completed
@@ -182,7 +182,9 @@ def _finder(networks: Networks, options: Options, dtype: str) -> Finds:
 
         return with_poses
     assert detector is not None
-    functions = detector_functions(detector, options.det_threshold, options.nms_iou)
+    functions = detector_functions(
+        detector, person_threshold(options, detector.config), options.nms_iou
+    )
 
     def boxes_alone(frames, count, clock):
         sizes = batch_sizes(options, count)

@@ -75,6 +75,7 @@ def _detection_rules(config: ConfigDict) -> dict[str, tuple[bool, str]]:
         "default_boxes.clip": (clip in ("none", "cxcywh", "wh"), "'none', 'cxcywh' or 'wh'"),
         "matching.negative_overlap": (0 < matching.negative_overlap <= 1, "above 0, at most 1"),
         "detect.score_threshold": (0 <= detect.score_threshold < 1, "from 0 to below 1"),
+        "detect.person_threshold": (0 <= detect.person_threshold <= 1, "from 0 to 1"),
         "detect.iou_threshold": (0 < detect.iou_threshold <= 1, "above 0, at most 1"),
         "detect.pre_nms_top_k": (detect.pre_nms_top_k >= 1, "1 or more"),
         "detect.max_outputs": (detect.max_outputs >= 1, "1 or more"),

@@ -1,12 +1,13 @@
 """Score a checkpoint on a split and write the figures with the protocol they were measured by."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 import jaxpose
@@ -16,7 +17,7 @@ from jaxpose.pipelines import bottom_up_report, detection_report, pose_report
 from jaxpose.pipelines.config_checks import check_config
 from jaxpose.pipelines.prepare import Records, open_sets
 from jaxpose.pipelines.record_sets import drawn_folder
-from jaxpose.pipelines.scoring import score
+from jaxpose.pipelines.scoring import collect
 from jaxpose.pipelines.system_protocol import choice, run_name
 from jaxpose.tasks import make_task
 from jaxpose.training.sharding import (
@@ -74,20 +75,22 @@ def evaluate(
     if not output_dir and not (is_path(workdir) and find(workdir).is_dir()):
         raise UsageError(f"--output_dir is needed beside {workdir}, which is no run's folder")
     restored = restore(workdir, step)
-    config = restored.config.copy_and_resolve_references().unlock()
-    _set_data(config, dataset, split, source)
-    config.data_dir = data_dir or _own_data(config, Path(workdir))
-    _set_options(config, flip_test, batch_size, of_detectors)
-    records = open_sets(config)
-    metrics, sheet = _score(restored, records)
+    records = opened_split(
+        workdir, restored, dataset=dataset, split=split, data_dir=data_dir, source=source,
+        flip_test=flip_test, batch_size=batch_size, **of_detectors,
+    )  # fmt: skip
+    evaluator, sheet = one_pass(restored, records, records.validation())
+    metrics = evaluator.result()
     made = _provenance(restored, records)
     made |= {"run": run_name(workdir), "checkpoint_choice": choice(restored.config, step)}
-    report = metrics | {"protocol": PROTOCOLS[config.task](records) | made}
+    report = metrics | {"protocol": PROTOCOLS[restored.config.task](records) | made}
     if jax.process_index() == 0:
-        folder = Path(output_dir) if output_dir else _folder(Path(workdir), restored.config, config)
+        own = _folder(Path(workdir), restored.config, records.config)
+        folder = Path(output_dir) if output_dir else own
         _write(folder, report, sheet)
-        for line in [*TABLES[config.task](report, records), f"written to {folder / SCORES}"]:
+        for line in TABLES[restored.config.task](report, records):
             print(line)
+        print(f"written to {folder / SCORES}")
     return report
 
 
@@ -97,6 +100,45 @@ def _write(folder: Path, report: Mapping[str, Any], sheet: Any) -> None:
     if sheet is not None:
         (folder / "pictures").mkdir(exist_ok=True)
         cv2.imwrite(str(folder / "pictures" / "evaluation.png"), sheet[..., ::-1])
+
+
+def opened_split(
+    workdir: str,
+    restored: Restored,
+    *,
+    dataset: str | None = None,
+    split: str | None = None,
+    data_dir: str | None = None,
+    source: str | None = None,
+    flip_test: bool | None = None,
+    batch_size: int | None = None,
+    **of_detectors: Any,
+) -> Records:
+    """The split that is scored, as `validation_set`; arguments and errors as of `evaluate`."""
+    config = restored.config.copy_and_resolve_references().unlock()
+    _set_data(config, dataset, split, source)
+    config.data_dir = data_dir or _own_data(config, Path(workdir))
+    _set_options(config, flip_test, batch_size, of_detectors)
+    return open_sets(config)
+
+
+def one_pass(
+    restored: Restored, records: Records, batches: Iterable[Mapping[str, Any]]
+) -> tuple[Any, np.ndarray | None]:
+    """The task's evaluator after one pass over batches of the records, and the first as a picture.
+
+    It scores by the options of `records.config`.
+    """
+    task = make_task(records.config)
+    mesh = data_mesh()
+    local_rows(mesh, records.config.eval.batch_size)
+    return collect(
+        task,
+        make_predict_step(task, mesh),
+        replicate(mesh, restored.variables),
+        batches,
+        lambda batch: put_batch(mesh, batch, names=task.example),
+    )
 
 
 def _folder(workdir: Path, own: ConfigDict, scored: ConfigDict) -> Path:
@@ -157,19 +199,6 @@ def _set_options(
 
 def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def _score(restored: Restored, records: Records) -> tuple[dict[str, Any], Any]:
-    task = make_task(records.config)
-    mesh = data_mesh()
-    local_rows(mesh, records.config.eval.batch_size)
-    return score(
-        task,
-        make_predict_step(task, mesh),
-        replicate(mesh, restored.variables),
-        records.validation(),
-        lambda batch: put_batch(mesh, batch, names=task.example),
-    )
 
 
 def _provenance(restored: Restored, records: Records) -> dict[str, Any]:

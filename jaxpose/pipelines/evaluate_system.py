@@ -16,7 +16,7 @@ from jaxpose.inference.bottom_up import is_bottom_up
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.inference.joint_slots import JointSlots
-from jaxpose.inference.options import Options, checked
+from jaxpose.inference.options import Options, checked, in_effect
 from jaxpose.inference.own_boxes import with_boxes
 from jaxpose.inference.restore import Restored, restore
 from jaxpose.pipelines.system_boxes import PersonBoxes, annotated_boxes, detected_boxes
@@ -87,12 +87,14 @@ def evaluate_system(
     network = restore(pose)
     boxes = _box_source(network, boxes, detector, detections)
     data = read_split(frames, dataset, split)
-    estimator = PoseEstimator(None, network, chosen)  # refuses another task before anything runs
     finder = detector if boxes == "detector" else None
+    found = restore(finder) if finder else None
+    chosen = in_effect(chosen, found and found.config)
+    estimator = PoseEstimator(None, network, chosen)  # refuses another task before anything runs
     folder = _made(output_dir or _default_folder(pose, data, run_name(finder) if finder else boxes))
-    if finder:
+    if finder and found:
         file = Path(detections or folder / DETECTIONS)
-        chosen_boxes = detected_boxes(data, finder, file, chosen)
+        chosen_boxes = detected_boxes(data, finder, found, file, chosen)
     else:
         chosen_boxes = PersonBoxes(None) if boxes == NO_BOXES else annotated_boxes(data)
     slots = JointSlots(estimator.skeleton.joints, data.skeleton, chosen.keypoint_threshold)

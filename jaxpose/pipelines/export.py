@@ -18,7 +18,7 @@ import jaxpose
 from jaxpose.config import skeleton_of
 from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.inference.folded import folded
-from jaxpose.inference.options import Options
+from jaxpose.inference.options import Options, in_effect
 from jaxpose.inference.people_function import people_function
 from jaxpose.inference.restore import Restored, restore
 from jaxpose.training.state import flatten, unflatten
@@ -55,7 +55,8 @@ def export_people(
       output: the file.
       canvas: longest side of the frames that it will take, px.
       half: store parameters as float16, half the size; they are used as float32.
-      options: fields of `inference.options.Options` that `people_function` has a use for.
+      options: fields of `inference.options.Options` that `people_function` has a use for; the file
+        holds the detector's own threshold where none is given.
 
     Returns:
       the document that was written, with `stablehlo_bytes` and `file_bytes`.
@@ -69,7 +70,7 @@ def export_people(
     if not Path(output).absolute().parent.is_dir():  # said before minutes are spent
         raise CheckpointError(f"cannot write {output}: there is no such folder")
     networks = {"detector": folded(restore(detector)), "pose": folded(restore(pose))}
-    chosen = Options(**options)
+    chosen = in_effect(Options(**options), networks["detector"].config)
     weights = {
         name: np.asarray(value)
         for name, value in flatten({r: n.variables for r, n in networks.items()}).items()

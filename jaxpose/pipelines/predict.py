@@ -14,7 +14,7 @@ from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.inference.formats import check_formats
 from jaxpose.inference.frames import Frame
 from jaxpose.inference.inputs import Camera, Inputs
-from jaxpose.inference.options import Options, checked
+from jaxpose.inference.options import Options, checked, person_threshold
 from jaxpose.inference.own_boxes import with_boxes
 from jaxpose.inference.people import FrameResult
 from jaxpose.inference.restore import restore
@@ -70,7 +70,7 @@ def predict(
     _check(inputs, detector, boxes, webcam, shard)
     check_formats(formats)
     folder = _made(Path(output_dir))
-    own = None if boxes is None else OwnBoxes(boxes, chosen.det_threshold)
+    own = None if boxes is None else OwnBoxes(boxes, person_threshold(chosen))
     source = Inputs(find_sources(inputs)) if webcam is None else Camera(webcam)
     estimator, networks = _estimator(detector, pose, boxes, chosen)
     drawing = {"save_images": save_images, "save_video": save_video}
@@ -93,7 +93,8 @@ def predict(
         stream = estimator.stream(frames, source.known_frames(), output.draws, clock, live)
         write_behind(stream, take, source.expected_frames())
     tally.seconds |= clock.seconds | {"draw": output.draw_seconds}
-    used = {"options": chosen._asdict(), "networks": networks, "checkpoints": estimator.digests}
+    used = {"options": estimator.options._asdict(), "networks": networks}
+    used |= {"checkpoints": estimator.digests}
     document = tally.document(source.videos, jaxpose=jaxpose.__version__, **used)
     write_json(folder / REPORT, document)
     tell([*output.notes(), *(own.notes() if own else ())], tally, source.videos)

@@ -19,7 +19,20 @@ def score(
     put: Callable[[Mapping[str, Any]], Any],
     interrupted: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, Any], np.ndarray | None]:
-    """Scores of one pass, and the first batch as a picture.
+    """Scores of one pass, and the first batch as a picture; arguments as of `collect`."""
+    evaluator, sheet = collect(task, predict, variables, batches, put, interrupted)
+    return evaluator.result(), sheet
+
+
+def collect(
+    task: Task,
+    predict: Callable[[Any, Any], Mapping[str, jax.Array]],
+    variables: Any,
+    batches: Iterable[Mapping[str, Any]],
+    put: Callable[[Mapping[str, Any]], Any],
+    interrupted: Callable[[], None] = lambda: None,
+) -> tuple[Any, np.ndarray | None]:
+    """The task's evaluator after one pass, and the first batch as a picture.
 
     Args:
       predict: jitted (variables, device batch) -> predictions.
@@ -34,7 +47,7 @@ def score(
         if sheet is None:
             sheet = task.picture(host, predictions)
         evaluator.add(*from_all_processes(host, predictions))
-    return evaluator.result(), sheet
+    return evaluator, sheet
 
 
 def from_all_processes(

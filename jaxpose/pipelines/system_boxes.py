@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from jaxpose.errors import DataError
 from jaxpose.inference.frames import Boxes
 from jaxpose.inference.options import Options
-from jaxpose.inference.restore import restore
+from jaxpose.inference.restore import Restored
 from jaxpose.pipelines.system_detections import kept_or_made
 from jaxpose.pipelines.system_protocol import network_block
 from jaxpose.pipelines.system_speed import Speed
@@ -31,11 +31,12 @@ class PersonBoxes(NamedTuple):
     note: str = ""
 
 
-def detected_boxes(split: Split, detector: str, file: Path, options: Options) -> PersonBoxes:
-    """Boxes of a detector's checkpoint, kept in `file`; see `system_detections.kept_or_made`."""
-    restored = restore(detector)
-    kept, speed = kept_or_made(file, split, detector, restored, options)
-    return PersonBoxes(kept.boxes, network_block(detector, restored), kept.protocol, speed)
+def detected_boxes(
+    split: Split, path: str, detector: Restored, file: Path, options: Options
+) -> PersonBoxes:
+    """Boxes of a detector, kept in `file`; arguments as of `system_detections.kept_or_made`."""
+    kept, speed = kept_or_made(file, split, path, detector, options)
+    return PersonBoxes(kept.boxes, network_block(path, detector), kept.protocol, speed)
 
 
 def annotated_boxes(split: Split) -> PersonBoxes:

@@ -15,7 +15,7 @@ from jaxpose.errors import DataError, UsageError
 from jaxpose.inference.detections_file import Detections, read_detections, write_detections
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.frames import Boxes
-from jaxpose.inference.options import Options
+from jaxpose.inference.options import Options, person_threshold
 from jaxpose.inference.person_detector import detect_people
 from jaxpose.inference.restore import Restored
 from jaxpose.pipelines.system_protocol import machine, network_block
@@ -76,7 +76,7 @@ def _protocol(split: Split, path: str, detector: Restored, options: Options) -> 
         "frames": len(split.estimated()),
         "detector": network_block(path, detector),
         "checkpoint_digest": detector.digest,
-        "score_floor": min(FLOOR, options.det_threshold),
+        "score_floor": min(FLOOR, person_threshold(options, detector.config)),
         "nms_iou": options.nms_iou,
         "limits": {name: limits.get(name) for name in ("pre_nms_top_k", "max_outputs")},
     } | machine()

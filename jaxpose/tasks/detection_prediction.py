@@ -66,8 +66,17 @@ def network_options(config: ConfigDict) -> dict[str, Any]:
         "mean": tuple(config.mean),
         "channels": config.channels,
         "antialias": bool(config.antialias),
-        "options": config.detect.to_dict(),
+        "options": detect_options(config),
     }
+
+
+def detect_options(config: ConfigDict) -> dict[str, Any]:
+    """The keyword arguments of `multibox.detect` that a config decides.
+
+    All of `config.detect` but `person_threshold`, which chooses among what is found.
+    """
+    values = config.detect.to_dict()
+    return {name: value for name, value in values.items() if name != "person_threshold"}
 
 
 def input_side(config: ConfigDict) -> int:

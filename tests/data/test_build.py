@@ -96,7 +96,7 @@ def test_a_second_build_does_nothing(coco_source, built, monkeypatch):
 
 def test_another_source_canvas_or_annotation_is_refused(own_source, tmp_path):
     folder = build_shards(own_source, tmp_path)
-    for option in ({"canvas": 96}, {"box_offsets": (0.1, 0.1, 0.1, 0.1)}):
+    for option in ({"canvas": 96}, {"box_offsets": (0.1, 0.1, 0.1, 0.1)}, {"jpeg_quality": 50}):
         with pytest.raises(DataError, match="another source"):
             build_shards(own_source, tmp_path, **option)
     file = own_source / "annotations/person_keypoints_val.json"
@@ -223,6 +223,7 @@ def test_a_name_that_leads_out_of_the_images_is_refused(own_source, tmp_path):
         {"canvas": 4097},
         {"box_offsets": (0.1, 0.1, -0.1, 0.1)},
         {"box_offsets": (0.1, 0.1, float("nan"), 0.1)},
+        {"jpeg_quality": 0},
         {"name": "../x"},
         {"name": "Upper"},
         {"source": None},

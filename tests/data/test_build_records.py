@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from jaxpose.data.manifest import read_manifest
+
 TOOL = Path(__file__).parents[2] / "tools/build_records.py"
 
 
@@ -14,14 +16,18 @@ def run(*arguments):
 
 def test_builds_verifies_and_reports(coco_source, tmp_path):
     arguments = (f"--source={coco_source}", f"--data_dir={tmp_path}", "--canvas=64")
-    done = run("coco_keypoints", *arguments, "--format=shards", "--name=mine", "--verify",
-               "--config=images", "--box_offsets=0.2")  # fmt: skip
+    arguments += ("--format=shards", "--config=images")
+    done = run("coco_keypoints", *arguments, "--name=mine", "--verify", "--box_offsets=0.2")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("train: 24 records, 1 shard")
     assert "classes: person" in lines
     assert "note: train person boxes: 36 annotated" in lines
     assert lines[-1] == f"verified: {tmp_path}/mine/images-shards/1.0.0"
+    assert run("coco_keypoints", *arguments, "--name=poor", "--jpeg_quality=50").returncode == 0
+    folders = (tmp_path / name / "images-shards/1.0.0" for name in ("mine", "poor"))
+    mine, poor = (read_manifest(folder).split("train").shards[0].bytes for folder in folders)
+    assert poor < 0.9 * mine
 
 
 def test_bad_data_ends_with_one_line_and_code_3(tmp_path):

@@ -15,6 +15,7 @@ from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.inference.restore import restore
 from jaxpose.ops.default_boxes import default_boxes
 from jaxpose.tasks import multibox
+from jaxpose.tasks.detection_prediction import detect_options
 
 THRESHOLD = 0.7
 detect = jax.jit(multibox.detect, static_argnames=("pre_nms_top_k", "max_outputs", "clip"))
@@ -37,7 +38,7 @@ def reference_boxes(detector, image, threshold):
     inputs = (colors / covered * (1 << 20) - config.mean)[None].astype(np.float32)
     logits, offsets = network(detector.task.model)(detector.variables, inputs)
     anchors = jnp.asarray(default_boxes(side, **config.default_boxes.to_dict()))
-    options = config.detect.to_dict() | {"score_threshold": threshold}
+    options = detect_options(config) | {"score_threshold": threshold}
     boxes, scores, _, found = (
         np.asarray(x)[0] for x in detect(logits, offsets, anchors, **options)
     )

@@ -30,6 +30,7 @@ WRONG = {
     "max_boxes": -1,
     "model.head_init_std": -1.0,
     "matching.mode": "hungarian",
+    "detect.person_threshold": 1.5,
 }
 
 

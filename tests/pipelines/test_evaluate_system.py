@@ -10,11 +10,13 @@ import pytest
 from jaxpose.annotations.posetrack import read_posetrack
 from jaxpose.annotations.posetrack17 import read_posetrack17
 from jaxpose.annotations.posetrack18 import read_posetrack18
+from jaxpose.config import with_person_threshold
 from jaxpose.errors import DataError, UsageError
 from jaxpose.evaluation import posetrack
 from jaxpose.evaluation.posetrack_table import COLUMNS, json_scores
 from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.pipelines.evaluate_system import evaluate_system
+from jaxpose.training.weight_file import read_weight_file, write_weight_file
 
 FORMATS = {"posetrack17": read_posetrack17, "posetrack18": read_posetrack18}
 _by_format = pytest.mark.parametrize("dataset", FORMATS)
@@ -138,10 +140,18 @@ def test_a_pose_sweep_does_not_detect_again(run, out, system_networks, capsys):
     run(pose=system_networks["other_pose"], det_threshold=0.4, keypoint_threshold=0.1, oks_nms=0.5)
     assert "nothing detected again" in capsys.readouterr().out
     assert (out / "detections.json").read_bytes() == kept
-    other = run(detector=system_networks["other_detector"])
+    other = run(detector=with_own_threshold(system_networks["other_detector"], out, 0.3))
     assert "was made by another detector" in capsys.readouterr().out
+    thresholds = [report["protocol"]["det_threshold"] for report in (first, other)]
+    assert thresholds == [0.15, 0.3]
     assert (out / "detections.json").read_bytes() != kept
     assert other["protocol"]["detector"] != first["protocol"]["detector"]
+
+
+def with_own_threshold(detector, folder, threshold):
+    handed, file = read_weight_file(detector), f"{folder}_own.npz"
+    write_weight_file(file, handed.weights, with_person_threshold(handed.config, threshold))
+    return file
 
 
 def test_detections_that_cannot_be_written_are_refused_before_the_work(run, out, tmp_path):

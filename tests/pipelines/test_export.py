@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from jax import export
 
+from jaxpose.config import with_person_threshold
 from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.pipelines.export import export_people
+from jaxpose.training.weight_file import read_weight_file, write_weight_file
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {"det_threshold": 0.7, "pose_batch_size": 4}
@@ -98,12 +100,15 @@ def test_it_finds_the_library_s_people_without_the_library(written, networks, pi
 
 
 def test_options_sizes_and_half_precision(networks, picture, load_export, tmp_path):
-    """Frames of several sizes, few people, another score, no flip test, float16 weights."""
-    options = OPTIONS | {"max_persons": 2, "joint_score": "box", "flip_test": False}
-    file = tmp_path / "half.npz"
-    files = (networks["detection"], networks["pose"], file)
+    """Frames of several sizes, few people, another score, the detector's own threshold."""
+    options = {"max_persons": 2, "joint_score": "box", "flip_test": False, "pose_batch_size": 4}
+    file, handed = tmp_path / "half.npz", read_weight_file(networks["detection"])
+    own = with_person_threshold(handed.config, 0.7)
+    write_weight_file(tmp_path / "own.npz", handed.weights, own)
+    files = (tmp_path / "own.npz", networks["pose"], file)
     document = export_people(*files, half=True, canvas=400, **options)
     assert document["options"]["max_persons"] == 2 and document["canvas"] == 400
+    assert document["options"]["det_threshold"] == 0.7
     with np.load(file) as arrays:
         types = {name: array.dtype for name, array in arrays.items() if "weights/" in name}
         weights = {name: array.astype(array.dtype) for name, array in arrays.items()}
@@ -112,6 +117,7 @@ def test_options_sizes_and_half_precision(networks, picture, load_export, tmp_pa
     frames = [picture(320, 200), picture(90, 131, 1), picture(400, 300, 2)]
     found = load_export.load(file)(frames)
     assert found["boxes"].shape == (3, 2, 4) and found["valid"].any()
+    assert found["scores"][found["valid"]].min() > 0.7
     # float32 weights that were rounded give the same, so nothing but storage was halved.
     rounded = tmp_path / "rounded.npz"
     floats = {n: w.astype("f4") if w.dtype == "f2" else w for n, w in weights.items()}

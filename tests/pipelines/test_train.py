@@ -135,10 +135,13 @@ def test_one_file_restores_like_the_workdir(run, tmp_path, half):
     folder, _ = run
     file = tmp_path / "network.npz"
     command = [sys.executable, "tools/export_weights.py", str(folder), str(file), "--step=6"]
-    subprocess.run([*command, f"--half={half}"], check=True, cwd=REPOSITORY, capture_output=True)
+    command += ["--half", "--dtype=bfloat16"] * half
+    subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True)
     restored, whole = jaxpose.restore(file), jaxpose.restore(folder, step=6)
     assert restored.step == 6 and whole.config.data_dir
-    assert restored.config.to_dict() == whole.config.to_dict() | {"data_dir": ""}
+    expected = whole.config.to_dict() | {"data_dir": ""}
+    expected["model"] = {**expected["model"], "dtype": "bfloat16" if half else "float32"}
+    assert restored.config.to_dict() == expected
     leaves = zip(jax.tree.leaves(restored.variables), jax.tree.leaves(whole.variables), strict=True)
     for one, other in leaves:
         assert one.dtype == other.dtype

@@ -13,7 +13,7 @@ from jaxpose.ops.default_boxes import default_boxes
 from jaxpose.tasks import make_task
 from jaxpose.tasks.detection import loss
 from jaxpose.tasks.detection_augment import augment
-from jaxpose.tasks.detection_prediction import merge_others, predict
+from jaxpose.tasks.detection_prediction import detect_options, merge_others, predict
 from jaxpose.tasks.detection_targets import assign_targets
 
 SIZE = 64
@@ -176,7 +176,7 @@ def test_boxes_come_back_in_source_px_clipped_to_the_image():
         size=SIZE,
         mean=(0.0, 0.0, 0.0),
         channels="rgb",
-        options=config.detect.to_dict(),
+        options=detect_options(config),
         kept=(1, 2, 3),
     )
     found = jax.jit(prediction)({}, frames(3))
