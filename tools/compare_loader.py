@@ -78,8 +78,10 @@ def samples_of(records: Any, most: int) -> list[dict[str, Any]]:
 def twin_batches(records: Any, name: str, workers: int) -> Batches:
     """Endless batches of a DataLoader that shuffles."""
     import loader_twin
+    import torch
     from torch.utils.data import DataLoader
 
+    torch.set_num_threads(1)  # as in its workers; more would only spin
     config, canvas = records.config, records.train_sets[0].canvas
     samples = samples_of(records, max(_SAMPLES.value, config.batch_size))
     if name == "decode":
