@@ -58,23 +58,6 @@ def main(argv: list[str]) -> None:
         Path(_OUTPUT.value).write_text(json.dumps({"cores": cores, "windows": rows}, indent=2))
 
 
-def samples_of(records: Any, most: int) -> list[dict[str, Any]]:
-    """Encoded photographs of the first training set, their place on the canvas, and joints in its
-    px where they are people."""
-    from jaxpose.data.shard_files import read_window
-
-    manifest, samples = records.train_sets[0], list[dict[str, Any]]()
-    for shard in manifest.split(records.config.data.train_split).shards:
-        for record in read_window(manifest, [shard])[: most - len(samples)]:
-            sample = {"encoded": record["image/encoded"].copy(), "valid": record["image/valid"]}
-            if "person/keypoints" in record:
-                joints, matrix = record["person/keypoints"].copy(), record["image/matrix"]
-                joints[:, :2] = joints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-                sample["points"] = joints
-            samples.append(sample)
-    return samples
-
-
 def twin_batches(records: Any, name: str, workers: int) -> Batches:
     """Endless batches of a DataLoader that shuffles."""
     import loader_twin
@@ -82,12 +65,13 @@ def twin_batches(records: Any, name: str, workers: int) -> Batches:
     from torch.utils.data import DataLoader
 
     torch.set_num_threads(1)  # as in its workers; more would only spin
-    config, canvas = records.config, records.train_sets[0].canvas
-    samples = samples_of(records, max(_SAMPLES.value, config.batch_size))
+    config, manifest = records.config, records.train_sets[0]
+    most = max(_SAMPLES.value, config.batch_size)
+    samples = loader_twin.samples_of(manifest, config.data.train_split, most)
     if name == "decode":
-        dataset = loader_twin.Canvases(samples, canvas)
+        dataset = loader_twin.Canvases(samples, manifest.canvas)
     else:
-        dataset = loader_twin.Augmented(samples, canvas, tuple(config.input_size))
+        dataset = loader_twin.Augmented(samples, manifest.canvas, tuple(config.input_size))
     loader = DataLoader(
         dataset,
         config.batch_size,

@@ -11,7 +11,25 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
+from jaxpose.data.manifest import Manifest
+from jaxpose.data.shard_files import read_window
+
 _STRIDE, _SIGMA = 4, 1.0  # network input px per heat-map px; of a Gaussian, in those
+
+
+def samples_of(manifest: Manifest, split: str, most: int) -> list[dict[str, Any]]:
+    """Encoded photographs of npz shards, their place on the canvas, and `points` [K, 3] in its px
+    where they are people."""
+    samples: list[dict[str, Any]] = []
+    for shard in manifest.split(split).shards:
+        for record in read_window(manifest, [shard])[: most - len(samples)]:
+            sample = {"encoded": record["image/encoded"].copy(), "valid": record["image/valid"]}
+            if "person/keypoints" in record:
+                joints, matrix = record["person/keypoints"].copy(), record["image/matrix"]
+                joints[:, :2] = joints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+                sample["points"] = joints
+            samples.append(sample)
+    return samples
 
 
 def decode(sample: dict[str, Any], canvas: int) -> np.ndarray:
