@@ -37,6 +37,7 @@ def decode(sample: dict[str, Any], canvas: int) -> np.ndarray:
     x1, y1, x2, y2 = sample["valid"].astype(int).tolist()
     image = np.zeros((canvas, canvas, 3), np.uint8)
     decoded = cv2.imdecode(sample["encoded"], cv2.IMREAD_COLOR)
+    assert decoded is not None  # the records have been checked
     image[y1:y2, x1:x2] = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
     return image
 
