@@ -16,11 +16,7 @@ import numpy as np
 
 from jaxpose.config import skeleton_of
 from jaxpose.errors import UsageError
-from jaxpose.inference.bottom_up import (
-    BottomUpFunctions,
-    bottom_up_functions,
-    is_bottom_up,
-)
+from jaxpose.inference.bottom_up import BottomUpFunctions, bottom_up_functions, is_bottom_up
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.flow import Flow
 from jaxpose.inference.folded import folded
@@ -40,6 +36,7 @@ from jaxpose.inference.steps import (
     detector_functions,
     pose_functions,
 )
+from jaxpose.inference.warming import compile_networks
 from jaxpose.zoo.shipped import default
 
 
@@ -54,12 +51,12 @@ class PoseEstimator:
 
     def __init__(self, detector: Restored | None, pose: Restored, options: Options) -> None:
         self.options = in_effect(options, detector and detector.config)
+        if is_bottom_up(pose) and detector is not None:
+            raise UsageError("a bottom-up network finds people itself: give no detector")
         detector, pose = detector and folded(detector), folded(pose)
         self._pose: PoseFunctions | None = None
         self._detector: DetectorFunctions | BottomUpFunctions | None = None
         if is_bottom_up(pose):
-            if detector is not None:
-                raise UsageError("a bottom-up network finds people itself: give no detector")
             self._detector = bottom_up_functions(
                 pose, options.flip_test, options.scales, options.max_persons
             )
@@ -178,6 +175,15 @@ class PoseEstimator:
         for pending in flow.run(self._checked(frames)):
             yield pending.frame, self._result(pending)
 
+    def compile_networks(self, count: int | None = None) -> None:
+        """Compile the networks for a run over so many frames (None: many).
+
+        What is left compiles in a moment, once for each canvas side. A bottom-up network's input
+        follows from the frame: it compiles with that.
+        """
+        detector = self._detector if isinstance(self._detector, DetectorFunctions) else None
+        compile_networks(detector, self._pose, batch_sizes(self.options, count))
+
     def warm_up(self, width: int = 1280, height: int = 720, many: bool = False) -> None:
         """Compile everything for pictures of a size, so that the first one is not slow.
 
@@ -185,13 +191,15 @@ class PoseEstimator:
           width, height: px; pictures that share its canvas (`canvases.SIDES`) are as warm.
           many: compile for folders, lists and videos instead of single pictures.
         """
+        count = None if many else 1
+        self.compile_networks(count)
         image = np.zeros((height, width, 3), np.uint8)
         whole = person_boxes([[0, 0, width, height]])
         frames = [Frame("", image, boxes=whole)] if self._pose is not None else []
         if self._detector is not None:
             frames.append(Frame("", image))
         for frame in frames:
-            for _ in self.stream([frame], None if many else 1):
+            for _ in self.stream([frame], count):
                 pass
 
     def _people(self, frame: Frame, boxes: Any, scores: Any) -> list[Person]:

@@ -88,6 +88,7 @@ def predict(
             output.add(frame, result, video.usual_rate if video else 0.0)
         tally.add(frame, result)
 
+    estimator.compile_networks(source.known_frames())
     with output, DeviceClock() as clock, suppress(*[KeyboardInterrupt] * live):
         frames = source if own is None else with_boxes(source, own.find)
         stream = estimator.stream(frames, source.known_frames(), output.draws, clock, live)

@@ -83,6 +83,8 @@ def run_shard(
 
     with DeviceClock() as clock:
         mine = Shard(store, sources, *parse_shard(shard), clock, output)
+        if mine.left:
+            estimator.compile_networks(source.known_frames())
         frames, draws = mine.frames(own.find if own else None), output(folder).draws
         stream = estimator.stream(frames, source.known_frames(), draws, clock)
         write_behind(stream, mine.take, mine.expected_frames())

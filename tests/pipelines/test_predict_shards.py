@@ -52,7 +52,8 @@ def one_estimator(networks):
     """Compiled once for all runs; parts of three pictures."""
     made = PoseEstimator.restore(networks["detection"], networks["pose"], **OPTIONS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PoseEstimator, "restore", lambda *_, **__: made)
+        named = {"detector": "d", "pose": "p"}
+        patch.setattr("jaxpose.pipelines.predict._estimator", lambda *_: (made, named))
         patch.setattr(predict_parts, "PICTURES", 3)
         yield
 
@@ -67,6 +68,25 @@ def written(folder):
     parts = ("parts", "predict.json")
     files = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(f): (folder / f).read_bytes() for f in files if f.parts[0] not in parts}
+
+
+def assert_same(found, expected):
+    """The same files; numbers in JSON but for roundings, all else byte for byte."""
+    assert found.keys() == expected.keys()
+    for name, data in expected.items():
+        if name.endswith(".json"):
+            (one, numbers), (other, exact) = without_floats(found[name]), without_floats(data)
+            assert one == other, name
+            # In a batch of other people a network rounds differently; so may 0.01 px in a file.
+            np.testing.assert_allclose(numbers, exact, rtol=1e-5, atol=0.0101, err_msg=name)
+        else:
+            assert found[name] == data, name
+
+
+def without_floats(text):
+    numbers = []
+    document = json.loads(text, parse_float=lambda number: numbers.append(float(number)))
+    return document, numbers
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +125,14 @@ def sharded(inputs, tmp_path_factory):
 
 
 def test_the_merge_writes_what_one_process_writes(alone, sharded, capsys):
-    """Byte for byte, in every format and drawing, twice; also one input of another's name."""
+    """In every format and drawing, twice; also one input of another's name."""
     expected = written(alone)
     assert {"images/c/X.jpg", "images/c/x_2.jpg", "videos/other.mp4"} < set(expected)
     assert {f"posetrack18/{name}.json" for name in ("a", "b", "c", "clip")} < set(expected)
     for _ in range(2):
         with pytest.raises(SomeInputsFailedError, match="2 of 13 inputs failed"):
             merge(str(sharded), FORMATS)
-        assert written(sharded) == expected
+        assert_same(written(sharded), expected)
         told = capsys.readouterr()
         assert "name taken or unusable: 'c/x.jpg' is 'c/x_2.jpg'" in told.out
         assert "7 parts merged" in told.out and told.err.count("failed: ") == 2
@@ -137,7 +157,8 @@ def test_a_part_that_is_not_whole_is_done_again_and_no_other(inputs, alone, shar
     shutil.rmtree(folder / "coco", ignore_errors=True)
     with pytest.raises(SomeInputsFailedError):
         merge(str(folder), ["coco"])
-    assert written(folder)["coco/results.json"] == written(alone)["coco/results.json"]
+    merged, whole = ({"r.json": written(f)["coco/results.json"]} for f in (folder, alone))
+    assert_same(merged, whole)
 
 
 def test_parts_of_another_run_are_refused(inputs, sharded, tmp_path, monkeypatch):

@@ -185,6 +185,21 @@ def test_flip_test_is_symmetric():
     np.testing.assert_allclose(maps, plain, atol=1e-6)
 
 
+def test_a_flip_test_is_one_call_of_the_network_with_twice_the_rows():
+    seen = []
+
+    class Noted(Marks):
+        def apply(self, variables, inputs):
+            seen.append(np.asarray(inputs))
+            return super().apply(variables, inputs)
+
+    inputs = np.random.default_rng(0).random((3, 16, 8, 3), np.float32)
+    options = {"model": Noted(), "flip_order": np.arange(JOINTS), "flip_test": True}
+    pose_prediction.predict_heatmaps({}, inputs, **options)
+    (doubled,) = seen
+    np.testing.assert_array_equal(doubled, np.concatenate([inputs, inputs[:, :, ::-1]]))
+
+
 def test_predict_images_takes_the_whole_image_as_the_crop():
     image = np.zeros((1, 120, 80, 3), np.uint8)
     image[0, 58:63, 28:33] = 255
