@@ -54,12 +54,12 @@ class PoseEstimator:
 
     def __init__(self, detector: Restored | None, pose: Restored, options: Options) -> None:
         self.options = checked(options)
+        if detector is not None and is_bottom_up(pose):
+            raise UsageError("a bottom-up network finds people itself: give no detector")
         detector, pose = detector and folded(detector), folded(pose)
         self._pose: PoseFunctions | None = None
         self._detector: DetectorFunctions | BottomUpFunctions | None = None
         if is_bottom_up(pose):
-            if detector is not None:
-                raise UsageError("a bottom-up network finds people itself: give no detector")
             self._detector = bottom_up_functions(
                 pose, options.flip_test, options.scales, options.max_persons
             )
