@@ -42,7 +42,7 @@ CONFIGS = {
 SMALL = {
     "pose": ["model.stacks=1", "model.features=16", "model.depth=2", "input_size=(64,64)"],
     "detection": ["model.width=0.0625", "input_size=(64,64)"],
-    "bottom_up": ["model.width=0.0625", "input_size=(32,32)", "eval.input_size=(64,64)"],
+    "bottom_up": ["model.width=0.0625", "model.stages=1", "input_size=(32,32)"],
 }
 
 

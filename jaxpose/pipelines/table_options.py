@@ -44,10 +44,9 @@ def free_choices(protocol: Mapping[str, Any]) -> list[str]:
     listed = []
     for name in _FREE:
         value, default = protocol.get(name), Options._field_defaults[name]
-        if name in protocol and value != default:
-            listed.append(f"{name} {value} (default {default})")
-        elif value is not None:
-            listed.append(f"{name} {value}")
+        if value is None:  # none was applied, or there is no detector
+            continue
+        listed.append(f"{name} {value}" + ("" if value == default else f" (default {default})"))
     return listed
 
 

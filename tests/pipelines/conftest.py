@@ -37,7 +37,7 @@ def shrink(config, data):
         config.model.width = 1 / 16
     if config.task == "bottom_up":
         config.input_size, config.eval.input_size = (32, 32), (64, 64)
-        config.grouping.max_peaks = 4
+        config.model.stages, config.grouping.max_peaks = 1, 4
         config.optimizer.learning_rate = 1e-2
     if config.task == "detection":
         config.input_size = (64, 64)

@@ -101,7 +101,10 @@ def test_the_tool(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "12.5" in output.read_text() and json.loads(output.with_suffix(".json").read_text())
     done = tool(given[0])
-    assert (done.returncode, done.stderr.strip()) == (2, "--bottom_up is missing beside --top_down")
+    assert (done.returncode, done.stderr.strip()) == (
+        2,
+        "error: --bottom_up is missing beside --top_down",
+    )
 
 
 def tool(*flags):
