@@ -13,8 +13,8 @@ TITLES = {
 }
 
 
-def report_lines(folder: Path, metrics: Mapping[str, float]) -> list[str]:
-    """The closing lines of a run: its scores beside the baselines', and where things are."""
+def report_lines(folder: Path, metrics: Mapping[str, float], split: str) -> list[str]:
+    """The closing lines of a run: scores of a split beside the baselines', and where things are."""
     metric = next((name for name in TITLES if name in metrics), None)
     lines = []
     if metric is not None:
@@ -22,7 +22,7 @@ def report_lines(folder: Path, metrics: Mapping[str, float]) -> list[str]:
         rows: dict[str, Mapping[str, float]] = {"trained": metrics}
         if (folder / "baselines.json").exists():
             rows = json.loads((folder / "baselines.json").read_text()) | rows
-        lines.append(f"{title} on {int(metrics[number])} {counted} of the validation split:")
+        lines.append(f"{title} on {int(metrics[number])} {counted} of the {split} split:")
         lines += [
             f"  {label:10s} {scores[metric]:6.2f}"
             for label, scores in rows.items()

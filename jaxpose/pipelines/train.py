@@ -101,7 +101,7 @@ class Job:
             writer = MetricWriter(self.folder, resume_step=start or None, primary=self.primary)
             with writer:
                 self._train(replicate(self.mesh, host_state), start, checkpoints, writer)
-        for line in report_lines(self.folder, self.last):
+        for line in report_lines(self.folder, self.last, self.config.data.eval_split):
             say(line)
         return self.last
 
