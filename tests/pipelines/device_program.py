@@ -40,7 +40,9 @@ def tiny(name, dtype):
     config.model.width = 1 / 16
     config.max_boxes, config.max_ignored = 4, 1
     config.optimizer.warmup_steps = 0
-    config.input_size = (32, 32) if name == "bottom_up" else (64, 64)
+    config.input_size = (64, 64)
+    if name == "bottom_up":
+        config.model.stages, config.input_size = 1, (32, 32)
     return config
 
 
