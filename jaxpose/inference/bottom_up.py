@@ -8,7 +8,6 @@ shapes in which they are largest. `people` puts them together on the host.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import permutations
 from typing import Any, NamedTuple
 
 import jax
@@ -106,7 +105,7 @@ def views_of(view: View) -> tuple[View, ...]:
     short, long = min(view), max(view)
     between = -(-short * 4 // (3 * STRIDE)) * STRIDE
     sides = {long, min(long, between), short}
-    return tuple(sorted({shape for side in sides for shape in permutations((short, side))}))
+    return tuple(sorted({view for side in sides for view in ((short, side), (side, short))}))
 
 
 def best_view(width: int, height: int, views: Sequence[View]) -> View:
@@ -136,7 +135,7 @@ def people_of(
     found = assembled_people(candidates._asdict(), limbs, **thresholds)
     order = np.argsort(-found.scores, kind="stable")[:most]
     joints = found.keypoints[order].astype(np.float32)
-    there = joints.any(-1)
+    there = np.asarray(joints.any(-1))
     flagged = np.concatenate([joints[..., :2], 2 * there[..., None]], -1)
     boxes = [person_box(AnnotatedPerson(person))[0] for person in flagged]
     whole = joints.shape[1] + limbs.size

@@ -88,7 +88,7 @@ class BottomUpStage:
 
     def _collect(self) -> None:
         frames, output = self._running.popleft()
-        candidates = Candidates(*map(np.asarray, output))
+        candidates = jax.tree.map(np.asarray, output)
         for row, frame in enumerate(frames):
             one = Candidates(*(values[row] for values in candidates))
             frame.boxes, frame.joints = self._functions.people(one)

@@ -7,6 +7,7 @@ either system makes of the people has no part in it.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -17,7 +18,7 @@ from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.inference.flow import Flow
 from jaxpose.inference.frames import Frame
-from jaxpose.inference.options import Options, batch_sizes
+from jaxpose.inference.options import Options, batch_sizes, person_threshold
 from jaxpose.inference.own_boxes import person_boxes
 from jaxpose.inference.restore import Restored
 from jaxpose.inference.steps import DetectorFunctions, detector_functions
@@ -66,15 +67,16 @@ def crowd_speeds(
       frames: of one pass.
     """
     cast, rows = _cast(), []
-    finder = detector_functions(detector, poses.options.det_threshold, poses.options.nms_iou)
+    threshold = person_threshold(Options(), detector.config)
+    finder = detector_functions(detector, threshold, poses.options.nms_iou)
     for number in numbers:
         image, boxes = crowd(number, size, cast)
         plain = [Frame(f"{n}", image) for n in range(frames)]
         boxed = [frame._replace(boxes=person_boxes(boxes)) for frame in plain]
         passes: tuple[Callable[[], Iterable[Any]], ...] = (
-            lambda own=plain: _detected(finder, own),
-            lambda own=boxed: poses.stream(own, frames),
-            lambda own=plain: bottom_up.stream(own, frames),
+            partial(_detected, finder, plain),
+            partial(poses.stream, boxed, frames),
+            partial(bottom_up.stream, plain, frames),
         )
         seconds = [[_seconds(each) / frames for each in passes] for _ in range(rounds + 1)]
         rows.append(CrowdSpeed(number, *np.median(seconds[1:], axis=0).tolist()))
@@ -110,6 +112,7 @@ def _cast() -> list[np.ndarray]:
     for seed in range(4 * _CAST):
         ((image, frame),) = draw_dataset(seed, 1, 0, 1, (320, 240))[0].frames
         for person in frame.persons:
+            assert person.box_xyxy is not None  # drawn people have one
             x1, y1, x2, y2 = np.clip(person.box_xyxy, 0, [320, 240] * 2).astype(int).tolist()
             if x2 - x1 >= 16 and y2 - y1 >= 64:
                 found.append(image[y1:y2, x1:x2])

@@ -132,8 +132,7 @@ def test_restore_takes_the_averaged_weights_and_predicts(run):
 
 @pytest.mark.parametrize("half", [[], ["--half", "--dtype=bfloat16"]])
 def test_one_file_restores_like_the_workdir(run, tmp_path, half):
-    folder, _ = run
-    file = tmp_path / "network.npz"
+    folder, file = run[0], tmp_path / "network.npz"
     command = [sys.executable, "tools/export_weights.py", str(folder), str(file), "--step=6", *half]
     subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True)
     restored, whole = jaxpose.restore(file), jaxpose.restore(folder, step=6)
