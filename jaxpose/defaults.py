@@ -32,6 +32,7 @@ def pose_config() -> ConfigDict:
             "depth": 4,
             "stem": "pose_hg_train",
             "dtype": "float32",
+            "remat": False,  # keep less for the backward pass and compute it again: larger batches
         },
         "augment": {
             "scale": 0.25,

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from jaxpose.errors import UsageError
 from jaxpose.models.pooling import max_pool
-from jaxpose.models.residual import Residual, Residuals, conv, norm_relu
+from jaxpose.models.residual import Residuals, conv, norm_relu, residual
 
 # Output widths of the three residuals of the stem, in quarters of `features`.
 STEM_QUARTERS = {"pose_hg_train": (2, 2, 4), "pytorch_pose": (2, 4, 4)}
@@ -30,17 +30,19 @@ class Stem(nn.Module):
     features: int
     dtype: DTypeLike | None = None
     folded: bool = False
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Strided 7x7 convolution, residual, pooling, two residuals."""
         quarter, options = self.features // 4, (self.dtype, self.folded)
+        block = residual(self.remat)
         width1, width2, width3 = (quarter * n for n in STEM_QUARTERS[self.stem])
         x = conv(quarter, 7, self.dtype, "conv", stride=2)(x)
         x = norm_relu(x, train, self.dtype, "bn", self.folded)
-        x = Residual(width1, *options, name="res1")(x, train)
-        x = Residual(width2, *options, name="res2")(max_pool(x), train)
-        return Residual(width3, *options, name="res3")(x, train)
+        x = block(width1, *options, name="res1")(x, train)
+        x = block(width2, *options, name="res2")(max_pool(x), train)
+        return block(width3, *options, name="res3")(x, train)
 
 
 class Hourglass(nn.Module):
@@ -51,14 +53,16 @@ class Hourglass(nn.Module):
     depth: int
     dtype: DTypeLike | None = None
     folded: bool = False
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Down to the innermost level and back, adding the `up1` branch of every level."""
 
         def residuals(level: int, branch: str, y: jax.Array) -> jax.Array:
-            sizes, name = (self.blocks, self.features), f"level{level}_{branch}"
-            return Residuals(*sizes, self.dtype, self.folded, name=name)(y, train)
+            options = (self.dtype, self.folded, self.remat)
+            made = Residuals(self.blocks, self.features, *options, name=f"level{level}_{branch}")
+            return made(y, train)
 
         levels = range(1, self.depth + 1)
         kept = []
@@ -81,11 +85,12 @@ class Stack(nn.Module):
     last: bool
     dtype: DTypeLike | None = None
     folded: bool = False
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
         """Heat maps are float32, or float64 where computed in it."""
-        sizes, options = (self.blocks, self.features), (self.dtype, self.folded)
+        sizes, options = (self.blocks, self.features), (self.dtype, self.folded, self.remat)
         y = Hourglass(*sizes, self.depth, *options, name="hourglass")(x, train)
         y = Residuals(*sizes, *options, name="features")(y, train)
         y = conv(self.features, 1, self.dtype, "linear_conv")(y)
@@ -113,6 +118,8 @@ class StackedHourglass(nn.Module):
         With bfloat16 the parameters, the BatchNorm statistics and the heat maps stay float32.
       folded: without the BatchNorms that follow a convolution, for weights of `folding.py`; for
         inference only.
+      remat: keep the outputs of residuals only and compute what lies inside them again in the
+        backward pass: less memory for a third more work.
 
     Raises:
       UsageError: an unknown stem or a size without meaning.
@@ -126,6 +133,7 @@ class StackedHourglass(nn.Module):
     depth: int = 4
     dtype: DTypeLike | None = None
     folded: bool = False
+    remat: bool = False
 
     def __post_init__(self) -> None:
         if self.stem not in STEM_QUARTERS:
@@ -162,7 +170,7 @@ class StackedHourglass(nn.Module):
         """
         _check_images(images, self.divisor)
         sizes = (self.num_joints, self.blocks, self.features, self.depth)
-        options = (self.dtype, self.folded)
+        options = (self.dtype, self.folded, self.remat)
         x = Stem(self.stem, self.features, *options, name="stem")(images, train)
         maps = []
         for index in range(self.stacks):

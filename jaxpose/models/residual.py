@@ -55,6 +55,12 @@ class Residual(nn.Module):
         return x + y
 
 
+def residual(remat: bool) -> type[Residual]:
+    """`Residual`, or one whose inner maps the backward pass computes again instead of keeping."""
+    # static_argnums: `train`; the names of parameters stay.
+    return nn.remat(Residual, static_argnums=(2,)) if remat else Residual
+
+
 class Residuals(nn.Module):
     """A chain of `blocks` residuals, [B,h,w,C] -> [B,h,w,features]."""
 
@@ -62,10 +68,12 @@ class Residuals(nn.Module):
     features: int
     dtype: DTypeLike | None = None
     folded: bool = False
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Unrolled: lax.scan over the blocks makes a training step on the CPU 15 times slower."""
+        block = residual(self.remat)
         for index in range(self.blocks):
-            x = Residual(self.features, self.dtype, self.folded, name=f"block{index}")(x, train)
+            x = block(self.features, self.dtype, self.folded, name=f"block{index}")(x, train)
         return x

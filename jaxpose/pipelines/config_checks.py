@@ -152,8 +152,8 @@ def check_resume(old: ConfigDict, new: ConfigDict) -> list[str]:
       UsageError: one of them makes it another run (network, data, seed or batch size).
     """
     before, after = json.loads(to_json(old)), json.loads(to_json(new))
-    for fields in (before, after):  # these act before the first step only
-        for name in ("base_weights", "head_init", "head_init_std"):
+    for fields in (before, after):  # these act before the first step only, or change no result
+        for name in ("base_weights", "head_init", "head_init_std", "remat"):
             fields["model"].pop(name, None)
     names = FIXED[old.task] if old.task == new.task else ("task",)
     fixed = [name for name in names if before[name] != after[name]]
