@@ -90,9 +90,9 @@ class Stack(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
         """Heat maps are float32, or float64 where computed in it."""
-        sizes, options = (self.blocks, self.features), (self.dtype, self.folded, self.remat)
-        y = Hourglass(*sizes, self.depth, *options, name="hourglass")(x, train)
-        y = Residuals(*sizes, *options, name="features")(y, train)
+        options = (self.dtype, self.folded, self.remat)
+        y = Hourglass(self.blocks, self.features, self.depth, *options, name="hourglass")(x, train)
+        y = Residuals(self.blocks, self.features, *options, name="features")(y, train)
         y = conv(self.features, 1, self.dtype, "linear_conv")(y)
         y = norm_relu(y, train, self.dtype, "linear_bn", self.folded)
         # The maps are never bfloat16: its 8 bits would give ties around the maximum.
