@@ -12,7 +12,8 @@ from jaxpose.pipelines.evaluate import evaluate
 from jaxpose.pipelines.prepare import prepare_records
 from jaxpose.pipelines.train import train
 
-PROCESSES = {"pose": 4, "detection": 2}
+SLOW = "JAXPOSE_SLOW" in os.environ
+PROCESSES = {"pose": 4 if SLOW else 2, "detection": 2}
 PROGRAM = """
 import sys
 from jaxpose.config import from_json
@@ -73,10 +74,10 @@ def rows(workdir):
 
 
 def test_processes_train_and_score_like_one(trained, task):
-    """Four with a pose network, two with a detector, whose boxes are matched process by process."""
+    """Two, or four with JAXPOSE_SLOW=1; the boxes of a detector are matched process by process."""
     if task not in PROCESSES:
         pytest.skip("nothing in the step of a bottom-up network knows of processes")
-    if task == "detection" and "JAXPOSE_SLOW" not in os.environ:
+    if task == "detection" and not SLOW:
         pytest.skip("slow: compiles for a minute and a half; JAXPOSE_SLOW=1 runs it")
     processes = PROCESSES[task]
     runs = [rows(trained(count)) for count in (1, processes)]

@@ -1,0 +1,24 @@
+"""tools/profile_step.py on a tiny network."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_shares_by_kind_and_by_name_add_up():
+    command = [sys.executable, "tools/profile_step.py", "--config=configs/quickstart.py:smoke"]
+    command += ["--config.model.features=8", "--config.model.depth=1", "--config.batch_size=2"]
+    command += ["--config.input_size=(32, 32)", "--steps=1", "--names=1000"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    kinds, names = (part.splitlines() for part in done.stdout.split("\n\n")[1:])
+    for lines in (kinds, names):
+        rows = [re.fullmatch(r"(.+?) +([\d.]+) +([\d.]+) %", line) for line in lines[1:-1]]
+        times = [float(row[2]) for row in rows]
+        whole = float(lines[-1].split()[-1])
+        assert abs(sum(times) - whole) < 0.01 * len(times)
+        assert abs(sum(float(row[3]) for row in rows) - 100) < 0.1 * len(rows)
+    assert {"convolution", "matrix product"} <= {line.rsplit(maxsplit=3)[0] for line in kinds[1:-1]}
