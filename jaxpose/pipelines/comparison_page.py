@@ -177,7 +177,7 @@ def _number(value: float | None) -> str:
 
 def _minus(value: float | None, other: float | None) -> str:
     known = value is not None and other is not None and not np.isnan(value + other)
-    return f"{value - other:+.1f}" if known and value is not None and other is not None else "–"
+    return f"{value - other:+z.1f}" if known and value is not None and other is not None else "–"
 
 
 def _rate(value: float) -> str:
