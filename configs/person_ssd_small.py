@@ -1,7 +1,7 @@
 """The small person detector that comes with jaxpose: SSD300 at half its width.
 
     python tools/build_records.py coco_detection --name=coco_person --source=FOLDER \\
-      --config=images --format=shards --canvas=360
+      --config=images --format=shards --canvas=360 --jpeg_quality=75
     python -m jaxpose.train --config=configs/person_ssd_small.py
 
 The set is a COCO-format folder (annotations/person_keypoints_{train,val}.json, images/) of two
