@@ -131,7 +131,7 @@ class BottomUpEvaluator:
 
         `posetrack_head` .. `posetrack_ankl`, `posetrack_total` and `ap_<joint>` (poseval), `oks_*`
         (pycocotools, over the joints that network and data set share). Counts: images, people
-        (annotated ones), found.
+        (annotated ones), found; oks_people, those beside OKS AP.
         """
         result: dict[str, Any] = {
             "images": self._images,
@@ -149,7 +149,7 @@ class BottomUpEvaluator:
             }
         areas = np.array([entry["area"] for entry in self._truth])
         if len(areas) and np.isfinite(areas).all():
-            result |= self._oks()
+            result |= {"oks_people": self._people} | self._oks()
         return result
 
     def _oks(self) -> dict[str, float]:

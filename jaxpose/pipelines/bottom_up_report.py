@@ -34,7 +34,8 @@ def table(report: dict[str, Any], records: Records) -> list[str]:
         lines.append("".join(f"{name.capitalize():>7s}" for name in COLUMNS))
         values = [report.get(f"posetrack_{name}", float("nan")) for name in COLUMNS]
         lines.append("".join(f"{value:7.2f}" for value in values))
-    lines += [f"{name}: {report[name]:.2f}" for name in report if name.startswith("oks_")]
+    measured = [name for name in report if name.startswith("oks_a")]  # AP and AR
+    lines += [f"{name}: {report[name]:.2f}" for name in measured]
     data = records.config.data
     lines.append(
         f"{report['people']} people, {report['found']} found in {report['images']} images of "

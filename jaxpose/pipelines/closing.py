@@ -7,6 +7,7 @@ from pathlib import Path
 # Metric -> how it is called, the metric that says on how many it was measured, and what these are.
 TITLES = {
     "pckh": ("PCKh@0.5", "pckh_people", "people"),
+    "posetrack_total": ("PoseTrack's Total AP", "people", "people"),
     "oks_ap": ("OKS AP", "oks_people", "people"),
     "pck": ("PCK@0.2 of the person box", "people", "people"),
     "map": ("mAP at IoU 0.5", "images", "images"),

@@ -5,6 +5,7 @@ import pytest
 
 from jaxpose.evaluation.bottom_up import BottomUpEvaluator, assembled_people
 from jaxpose.limbs import POSETRACK17_LIMBS as LIMBS
+from jaxpose.pipelines.closing import TITLES
 from jaxpose.skeletons import POSETRACK17
 
 RULES = {"min_parts": 4, "min_mean_score": 0.4}
@@ -68,6 +69,8 @@ def test_perfect_people_score_100():
     assert (result["images"], result["people"], result["found"]) == (1, 3, 3)
     assert result["posetrack_total"] == pytest.approx(100)
     assert result["ap_nose"] == pytest.approx(100) and result["oks_ap"] == pytest.approx(100)
+    for name in TITLES.keys() & result.keys():  # what a run says when it is through
+        assert result[TITLES[name][1]] == result["people"], name
 
 
 def test_somebody_missed_and_somebody_invented():
