@@ -10,8 +10,8 @@ Both sets are COCO-format folders (annotations/person_keypoints_{train,val}.json
 with one person each. COCO has no neck and no top of the head, LSPet no nose: such joints are
 masked, each learnt from the set that has it. Reads shards, so it trains without TensorFlow.
 
-One stack of one block at 128 px with 64 features: six thousand crops feed no more, and one and a half
-CPU cores train it in an hour and a half.
+One stack of one block at 128 px with 64 features: six thousand crops feed no more, and one and a
+half CPU cores train it in an hour and a half.
 
 Variants: `:smoke` a minute on a CPU on drawn people, nothing to prepare.
 """
