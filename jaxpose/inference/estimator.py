@@ -50,9 +50,9 @@ class PoseEstimator:
     """
 
     def __init__(self, detector: Restored | None, pose: Restored, options: Options) -> None:
-        self.options = in_effect(options, detector and detector.config)
         if is_bottom_up(pose) and detector is not None:
             raise UsageError("a bottom-up network finds people itself: give no detector")
+        self.options = in_effect(options, detector and detector.config)
         detector, pose = detector and folded(detector), folded(pose)
         self._pose: PoseFunctions | None = None
         self._detector: DetectorFunctions | BottomUpFunctions | None = None

@@ -118,11 +118,11 @@ def test_damage_of_a_built_set_is_not_called_built(own_source, tmp_path):
 _KILLED = """
 import os, signal, sys
 from jaxpose.data import build, convert
-def encode(image, canvas, count=[0], whole=convert.encode_canvas):
+def encode(*arguments, count=[0], whole=convert.encode_canvas):
     count[0] += 1
     if count[0] == 20:
         os.kill(os.getpid(), signal.SIGKILL)
-    return whole(image, canvas)
+    return whole(*arguments)
 convert.encode_canvas = encode
 build.build("coco_keypoints", sys.argv[1], sys.argv[2], "people", 64, sys.argv[3], progress=False)
 """

@@ -27,11 +27,11 @@ def moved(tmp_path, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     stored = prepare_records(config, tmp_path / "run").config
 
-    def stop(restored, records):
+    def stop(restored, records, batches):
         raise Scored(records.validation_set.path)
 
     monkeypatch.setattr(module, "restore", lambda *_: SimpleNamespace(config=stored))
-    monkeypatch.setattr(module, "_score", stop)
+    monkeypatch.setattr(module, "one_pass", stop)
     return (tmp_path / "run").rename(tmp_path / "moved")
 
 
