@@ -58,7 +58,9 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
 
 def _reason(message: str) -> str:
     """The part of an error's text that says why; PyTorch goes on for a page."""
-    refused = re.search(r"Unsupported (global: GLOBAL \S+|operand \S+|class \S+)", message)
+    # A global that is not on its list of safe ones, one that is on its list of bad ones, the rest.
+    kinds = r"global: GLOBAL |GLOBAL |(?=operand |class )"
+    refused = re.search(rf"[Uu]nsupported (?:{kinds})((?:operand |class )?\S+)", message)
     return f"it would run code: {refused[1]}" if refused else re.split(r"\. |\n", message)[0]
 
 

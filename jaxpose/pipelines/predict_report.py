@@ -49,8 +49,9 @@ class Tally:
         lines = []
         for note, names in self._noted.items():
             more = ", ..." if len(names) > _EXAMPLES else ""
-            count = f"{len(names)} frame{'s' * (len(names) > 1)}"
-            lines.append(f"{count} {note}: {', '.join(names[:_EXAMPLES])}{more}")
+            lines.append(
+                f"{_counted(len(names), 'frame')} {note}: {', '.join(names[:_EXAMPLES])}{more}"
+            )
         return lines
 
     def raise_failures(self, inputs: int) -> None:
@@ -69,7 +70,8 @@ class Tally:
             if count and self.seconds.get(stage)
         ]
         return (
-            f"{self.frames} frames, {self.people} people in {took:.1f} s: "
+            f"{_counted(self.frames, 'frame')}, {_counted(self.people, 'person', 'people')} "
+            f"in {took:.1f} s: "
             f"{self.frames / took:.3g} frames/s (each stage alone: {', '.join(alone) or 'none'}; "
             f"first result after {self._first:.1f} s)"
         )
@@ -107,8 +109,14 @@ def tell(notes: Iterable[str], tally: Tally, videos: Mapping[str, VideoReport]) 
 def video_lines(videos: Mapping[str, VideoReport]) -> list[str]:
     """How much of each video was read; nothing of one that could not even be opened."""
     return [
-        f"{video.name}: {video.read}{f' of {video.expected}' if video.expected else ''} frames "
-        f"read, {video.failed} failed, {video.rate:.4g} frames/s"
+        f"{video.name}: {f'{video.read} of ' if video.expected else ''}"
+        f"{_counted(video.expected or video.read, 'frame')} read, "
+        f"{video.failed} failed, {video.rate:.4g} frames/s"
         for video in videos.values()
         if video.read or video.failed or video.expected
     ]
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    """1 frame, 2 frames, 1 person, 2 people."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

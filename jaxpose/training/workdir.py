@@ -13,9 +13,11 @@ from pathlib import Path
 from absl import logging
 from etils import epath
 
-from jaxpose.errors import CheckpointError
+from jaxpose.errors import CheckpointError, UsageError
 
 LOCK_NAME = "run.lock"
+# What etils reads object storage with where there is no TensorFlow, and how to get it.
+_CLIENTS = {"gs": ("gcsfs", "'jaxpose[gcs]'"), "s3": ("s3fs", "s3fs")}
 _held: set[int] = set()
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -31,7 +33,8 @@ def open_workdir(
     systems without locks cannot be locked, which is said in a warning.
 
     Raises CheckpointError when another run holds the lock (naming its pid and host), when the
-    folder cannot be created or written, or has less than `needed_bytes` free.
+    folder cannot be created or written, or has less than `needed_bytes` free. Raises UsageError
+    when it is in object storage whose client is not installed.
     """
     workdir = epath.Path(path)
     if not primary:
@@ -39,7 +42,10 @@ def open_workdir(
         return
     if "://" in os.fspath(workdir):
         logging.warning("%s cannot be locked: do not start a second run in it", workdir)
-        workdir.mkdir(parents=True, exist_ok=True)
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+        except ImportError as error:
+            raise client_missing(os.fspath(workdir)) from error
         yield workdir
         return
     local = Path(os.fspath(workdir)).absolute()
@@ -55,6 +61,13 @@ def open_workdir(
         yield epath.Path(local)
     finally:
         _release(lock)
+
+
+def client_missing(url: str) -> UsageError:
+    """What to raise where gs:// or s3:// cannot be opened for want of a package."""
+    scheme = url.partition("://")[0]
+    package, install = _CLIENTS[scheme]
+    return UsageError(f"{url}: {scheme}:// needs {package}: pip install {install}")
 
 
 def _cannot_write(path: Path, error: OSError) -> CheckpointError:

@@ -7,6 +7,7 @@ from etils import epath
 
 from jaxpose.errors import CheckpointError, UsageError
 from jaxpose.training.saved_steps import first_line
+from jaxpose.training.workdir import client_missing
 from jaxpose.zoo import shipped
 from jaxpose.zoo.download import downloaded
 from jaxpose.zoo.hub import from_hub
@@ -25,7 +26,7 @@ def find(checkpoint: str | Path) -> epath.Path:
 
     Raises:
       CheckpointError: nothing is there, or it cannot be reached. UsageError: a URL of another
-        kind, or hf:// without the package huggingface_hub.
+        kind, or hf://, gs:// or s3:// without the package that it needs.
     """
     text = os.fspath(checkpoint)
     if text in shipped.names():
@@ -40,7 +41,9 @@ def find(checkpoint: str | Path) -> epath.Path:
     try:
         found = epath.Path(text).expanduser()
         exists = found.exists()
-    except Exception as error:  # whatever a cloud's library, or the lack of one, raises
+    except ImportError as error:
+        raise client_missing(text) from error
+    except Exception as error:  # whatever a cloud's library raises
         raise CheckpointError(f"{text} cannot be reached: {first_line(error)}") from error
     if not exists:
         named = "" if "/" in text else f", nor a network of jaxpose ({shipped.offer()})"

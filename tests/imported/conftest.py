@@ -28,7 +28,7 @@ SOURCES = {
 CLASSES = "cat,dog,person"
 
 
-def draw(shapes):
+def _draw(shapes):
     """name -> random float32 array, every name of its own seed; outputs of a trained spread."""
     return {name: _drawn(name, tuple(shape)) for name, shape in shapes.items()}
 
@@ -66,6 +66,11 @@ def picture():
 
 
 @pytest.fixture(scope="session")
+def draw():
+    return _draw
+
+
+@pytest.fixture(scope="session")
 def photograph():
     return picture()
 
@@ -83,7 +88,7 @@ def golden():
 @pytest.fixture(scope="session")
 def published(golden):
     """case -> its weights, name -> array."""
-    return {case: draw(json.loads(str(arrays["shapes"]))) for case, arrays in golden.items()}
+    return {case: _draw(json.loads(str(arrays["shapes"]))) for case, arrays in golden.items()}
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from jaxpose.inference.restore import restore
 from jaxpose.ops import affine
+from jaxpose.pipelines.import_weights import import_weights
 from jaxpose.tasks.pose_prediction import crop_images
 
 torch = pytest.importorskip("torch")
@@ -22,12 +24,13 @@ TOOLS = Path(__file__).parents[2] / "tools"
 @pytest.fixture(scope="module")
 def twins():
     sys.path.insert(0, str(TOOLS))
-    yield [importlib.import_module(name) for name in ("torch_twins", "torch_twins_ssd")]
+    names = ("torch_twins", "torch_twins_ssd", "twin_parity")
+    yield [importlib.import_module(name) for name in names]
     sys.path.remove(str(TOOLS))
 
 
 def test_parameter_counts_are_the_published_ones(twins):
-    hourglasses, ssds = twins
+    hourglasses, ssds, _ = twins
     counts = [
         (hourglasses.HourglassNet(), 24_751_264),
         (hourglasses.HourglassNet(blocks=1), 6_730_912),
@@ -58,7 +61,7 @@ def network_input(case, image):
 
 
 def test_golden_shapes_and_outputs_are_the_twins(twins, golden, published, photograph):
-    hourglasses, ssds = twins
+    hourglasses, ssds, _ = twins
     made = {
         "torchvision_ssd": ssds.TorchvisionSSD(4, 1 / 8),
         "ssd_pytorch": ssds.SSD(300, 4, 1 / 8),
@@ -95,3 +98,32 @@ def test_the_tool_prints_the_errors(case, published, tmp_path):
         r"raw outputs (\S+) .*, (\d+) (?:boxes|joints) (\S+) px", done.stdout
     ).groups()
     assert float(raw) < 1e-3 and int(count) > 9 and float(final) < 0.01
+
+
+def vgg_weights(source, twins, draw):
+    """A VGG16 of full width, the only one that a base may have.
+
+    torchvision's is without the classifier, of half a gigabyte; tests/models has its decimation.
+    """
+    layers = torch.nn.ModuleDict({"vgg": torch.nn.ModuleList(twins[1].vgg_layers())})
+    weights = draw({name: tuple(tensor.shape) for name, tensor in layers.state_dict().items()})
+    if source == "vgg16_reducedfc":
+        return {name.removeprefix("vgg."): array for name, array in weights.items()}
+    return {n.replace("vgg", "features"): a for n, a in weights.items() if "vgg.3" not in n}
+
+
+@pytest.mark.parametrize("source", ["vgg16_reducedfc", "torchvision_vgg16"])
+def test_a_base(source, twins, draw, photograph, tmp_path):
+    np.savez(tmp_path / "w.npz", **vgg_weights(source, twins, draw))
+    done = import_weights(tmp_path / "w.npz", source, tmp_path / "base.npz")
+    found = twins[2].base_parity(done.output, done.weights, source, photograph)
+    assert found.raw < 1e-4 * found.spread
+
+
+def test_caffe_s_ssd(published, photograph, twins, tmp_path):
+    np.savez(tmp_path / "w.npz", **published["ssd_pytorch"])
+    network = tmp_path / "net.npz"
+    done = import_weights(tmp_path / "w.npz", "ssd_caffe", network, classes="cat,dog,person")
+    found = twins[2].detector_parity(restore(network), done.weights, "ssd_caffe", photograph)
+    assert found.raw < 1e-4 * found.spread
+    assert found.compared > 150 and found.unmatched == 0 and found.final < 0.01

@@ -213,11 +213,18 @@ def test_bombs_for_pytorch_are_refused(tmp_path, torch, monkeypatch):
         read_weights(write(tmp_path, "w.pt", b"x"))
 
 
-def test_refused_code_is_named(tmp_path, torch):
-    torch.loaded = RuntimeError(
-        "Weights only load failed. Do this. \nUnsupported global: GLOBAL posix.system was not an"
-    )
-    with pytest.raises(CheckpointError, match=r"it would run code: global: GLOBAL posix.system\)"):
+@pytest.mark.parametrize(
+    ("told", "named"),
+    [
+        ("Unsupported global: GLOBAL a.B was not an", "a.B"),
+        ("Trying to load unsupported GLOBAL nt.system whose module nt is blocked.", "nt.system"),
+        ("Unsupported operand 149", "operand 149"),
+        ("Unsupported class a.B", "class a.B"),
+    ],
+)
+def test_refused_code_is_named(tmp_path, torch, told, named):
+    torch.loaded = RuntimeError(f"Weights only load failed. Do this. \n{told}")
+    with pytest.raises(CheckpointError, match=rf"it would run code: {named}\); fetch"):
         read_weights(write(tmp_path, "model_best.pth.tar", b"x"))
 
 

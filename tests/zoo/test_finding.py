@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 from etils import epath
+from etils.epath import gpath
 
 import jaxpose
 from jaxpose.errors import CheckpointError, UsageError
+from jaxpose.training.workdir import open_workdir
 from jaxpose.zoo import finding
 from jaxpose.zoo.finding import find, is_path
 
@@ -38,26 +40,43 @@ def test_what_is_not_there_or_unknown_is_one_line(zoo):
 def test_a_file_in_a_cloud_is_restored(networks, tmp_path, monkeypatch):
     """A local folder stands for the bucket."""
     (tmp_path / "model.npz").write_bytes(networks["pose"].read_bytes())
-
+    digest = jaxpose.restore(networks["pose"]).digest
     usual = epath.Path
 
     def path(given):
         return usual(os.fspath(given).replace("gs://bucket", str(tmp_path)))
 
     monkeypatch.setattr(finding.epath, "Path", path)
-    restored = jaxpose.restore("gs://bucket/model.npz")
-    assert restored.digest == jaxpose.restore(networks["pose"]).digest
+    assert jaxpose.restore("gs://bucket/model.npz").digest == digest
     with pytest.raises(CheckpointError, match="gs://bucket/none.npz: no such file or folder"):
         find("gs://bucket/none.npz")
 
 
 def test_a_cloud_that_cannot_be_reached_is_one_line(monkeypatch):
     def path(text):
-        raise ImportError("Please install gcsfs to access Google Storage")
+        raise OSError("no connection\nand more")
 
     monkeypatch.setattr(finding.epath, "Path", path)
-    with pytest.raises(CheckpointError, match="gs://b/run cannot be reached: .* install gcsfs"):
+    with pytest.raises(CheckpointError, match="^gs://b/run cannot be reached: .*connection$"):
         find("gs://b/run")
+
+
+@pytest.mark.parametrize(
+    ("url", "needs"),
+    [
+        ("gs://b/run", r"gs:// needs gcsfs: pip install 'jaxpose\[gcs\]'"),
+        ("s3://b/run", "s3:// needs s3fs: pip install s3fs"),
+    ],
+)
+def test_without_a_cloud_s_library_the_message_names_it(monkeypatch, url, needs):
+    """etils' own way from a URL to the missing package, as where there is no TensorFlow."""
+    monkeypatch.setattr(gpath, "_is_tf_installed", lambda: False)
+    for package in ("gcsfs", "s3fs"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=f"^{url}: {needs}$"):
+        find(url)
+    with pytest.raises(UsageError, match=f"^{url}: {needs}$"), open_workdir(url):
+        pass
 
 
 @pytest.fixture

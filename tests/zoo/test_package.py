@@ -12,7 +12,6 @@ from jaxpose.zoo import shipped
 from jaxpose.zoo.cards import SECTIONS, read_card
 
 NAMES = shipped.names()
-pytestmark = pytest.mark.skipif(not NAMES, reason="no network comes with this state of the project")
 LARGEST_TOGETHER = 40_000_000
 # The score that a card must have at least, by task and data set.
 WANTED = {
