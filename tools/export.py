@@ -1,8 +1,9 @@
-"""Put the whole estimator into one file: tools/export.py --detector=DIR --pose=DIR --output=FILE.
+"""Put the whole estimator into one file: tools/export.py --output=FILE [--detector=DIR --pose=DIR].
 
 The file runs on CPUs, NVIDIA GPUs and TPUs, for any number of frames at once, with nothing but jax
 (not older than the one here), NumPy and tools/load_export.py. What is chosen here (thresholds, flip
-test, score of a joint) is fixed in the file. `--half` stores parameters in half precision.
+test, score of a joint) is fixed in the file. `--half` stores parameters in half precision, which
+loses nothing of the networks that come with jaxpose.
 """
 
 import time
@@ -11,11 +12,15 @@ from absl import flags
 
 from jaxpose.errors import UsageError, run_main
 
-_DETECTOR = flags.DEFINE_string("detector", None, "Checkpoint of the person detector.")
-_POSE = flags.DEFINE_string("pose", None, "Checkpoint of the pose network.")
+_DETECTOR = flags.DEFINE_string(
+    "detector", None, "Checkpoint of the person detector; jaxpose's without."
+)
+_POSE = flags.DEFINE_string("pose", None, "Checkpoint of the pose network; jaxpose's without.")
 _OUTPUT = flags.DEFINE_string("output", None, "File to write, such as people.npz.")
 _CANVAS = flags.DEFINE_integer("canvas", 640, "Longest side of the frames it will take, px.")
-_HALF = flags.DEFINE_bool("half", False, "Store parameters as float16.")
+_HALF = flags.DEFINE_bool(
+    "half", False, "Store parameters as float16; exact where the checkpoints do so themselves."
+)
 _OPTIONS = {
     "det_threshold": flags.DEFINE_float(
         "det_threshold", None, "Least score of a person box; the detector's own without."
@@ -32,14 +37,15 @@ _OPTIONS = {
 
 def main(argv: list[str]) -> None:
     """Flags -> one call."""
-    if len(argv) > 1 or not (_DETECTOR.value and _POSE.value and _OUTPUT.value):
-        raise UsageError("usage: export.py --detector=DIR --pose=DIR --output=FILE (see --help)")
+    if len(argv) > 1 or not _OUTPUT.value:
+        raise UsageError("usage: export.py --output=FILE [--detector=DIR --pose=DIR] (see --help)")
     from jaxpose.pipelines.export import export_people
+    from jaxpose.zoo.shipped import default
 
     start = time.perf_counter()
     written = export_people(
-        _DETECTOR.value,
-        _POSE.value,
+        _DETECTOR.value or default("detection"),
+        _POSE.value or default("pose"),
         _OUTPUT.value,
         canvas=_CANVAS.value,
         half=_HALF.value,

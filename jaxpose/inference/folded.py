@@ -1,8 +1,12 @@
 """A restored network with its BatchNorms multiplied into its convolutions, for estimating only."""
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import jax
+import numpy as np
+from jax.typing import DTypeLike
 
 from jaxpose.inference.restore import Restored
 from jaxpose.models.folding import fold_batch_norm
@@ -17,11 +21,9 @@ def folded(network: Restored) -> Restored:
     `models.folding`). The result equals that of the network but for rounding; its config describes
     the network without them. A network that has none comes back as it is.
     """
-    batch_stats = network.variables.get("batch_stats", {})
-    if not batch_stats:
+    if not network.variables.get("batch_stats", {}):
         return network
-    params = jax.device_get(flatten(network.variables["params"]))
-    params, kept = fold_batch_norm(params, jax.device_get(flatten(batch_stats)))
+    variables = jax.device_put(folded_variables(jax.device_get(network.variables)))
     config = copy.deepcopy(network.config)
     with config.unlocked():
         if config.task == "pose":
@@ -29,6 +31,13 @@ def folded(network: Restored) -> Restored:
         else:
             config.model.batch_norm = False
     task = make_task(config)
-    return network._replace(
-        config=config, task=task, variables=jax.device_put(nested(params, kept))
-    )
+    return network._replace(config=config, task=task, variables=variables)
+
+
+def folded_variables(variables: Mapping[str, Any], dtype: DTypeLike = np.float64) -> dict[str, Any]:
+    """Nested variables of a network -> those of the `folded` one; `dtype` as of `fold_batch_norm`.
+
+    Where nothing is left to fold, the same come back.
+    """
+    params, batch_stats = (flatten(variables.get(name, {})) for name in ("params", "batch_stats"))
+    return nested(*fold_batch_norm(params, batch_stats, dtype))

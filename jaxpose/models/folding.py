@@ -7,8 +7,10 @@ normalise before they convolve, two in three of each residual's, the stem's and 
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
+from jax.typing import DTypeLike
 
 _EPSILON = 1e-5  # of every BatchNorm of this project
 # Convolution and the number of the BatchNorm that follows it, within a residual of the hourglass.
@@ -33,13 +35,15 @@ def folded_into(norm: str, names: Iterable[str]) -> str | None:
 
 
 def fold_batch_norm(
-    params: Mapping[str, np.ndarray], batch_stats: Mapping[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Parameters and statistics without the BatchNorms that fold; computed in float64.
+    params: Mapping[str, Any], batch_stats: Mapping[str, Any], dtype: DTypeLike = np.float64
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters and statistics without the BatchNorms that fold.
 
     Args:
-      params: path -> array of an SSD or a StackedHourglass, such as 'stem/conv/kernel'.
+      params: path -> array of an SSD or a StackedHourglass, such as 'stem/conv/kernel'; NumPy's, or
+        jax's that are traced.
       batch_stats: path -> running mean or variance.
+      dtype: to compute in; float32 where jax traces, which has no float64.
 
     Returns:
       the same for `SSD(batch_norm=False)` or `StackedHourglass(folded=True)`, float32.
@@ -50,11 +54,11 @@ def fold_batch_norm(
         conv = folded_into(norm, layers)
         if conv is None:
             continue
-        scale, shift = (np.float64(params.pop(f"{norm}/{name}")) for name in ("scale", "bias"))
-        mean, variance = (np.float64(batch_stats.pop(f"{norm}/{name}")) for name in ("mean", "var"))
-        factor = scale / np.sqrt(variance + _EPSILON)
-        bias = np.float64(params.get(f"{conv}/bias", 0.0))
-        kernel = np.asarray(params[f"{conv}/kernel"], np.float64)
-        params[f"{conv}/kernel"] = np.asarray(kernel * factor, np.float32)
-        params[f"{conv}/bias"] = np.asarray((bias - mean) * factor + shift, np.float32)
+        scale, shift = (params.pop(f"{norm}/{name}").astype(dtype) for name in ("scale", "bias"))
+        mean, variance = (batch_stats.pop(f"{norm}/{n}").astype(dtype) for n in ("mean", "var"))
+        factor = scale / (variance + _EPSILON) ** 0.5
+        bias = params[f"{conv}/bias"].astype(dtype) if f"{conv}/bias" in params else 0.0
+        kernel = params[f"{conv}/kernel"].astype(dtype) * factor
+        params[f"{conv}/kernel"] = kernel.astype(np.float32)
+        params[f"{conv}/bias"] = ((bias - mean) * factor + shift).astype(np.float32)
     return params, batch_stats

@@ -4,6 +4,10 @@ The file is an npz without pickle: `stablehlo`, the function as `jax.export` ser
 CUDA and TPU and any number of frames; `weights/...`, its parameters, which are its arguments, so
 that the function stays small; `document`, JSON that says what it takes and gives.
 tools/load_export.py reads it.
+
+In half precision the parameters are the checkpoints' own and the function multiplies BatchNorms
+into convolutions itself, since products would be rounded once more. A CPU needs some 40 ms for it
+at every call; there, half precision is for storage.
 """
 
 import json
@@ -17,7 +21,7 @@ from jax import export
 import jaxpose
 from jaxpose.config import skeleton_of
 from jaxpose.errors import CheckpointError, UsageError
-from jaxpose.inference.folded import folded
+from jaxpose.inference.folded import folded, folded_variables
 from jaxpose.inference.options import Options, in_effect
 from jaxpose.inference.people_function import people_function
 from jaxpose.inference.restore import Restored, restore
@@ -54,7 +58,8 @@ def export_people(
       detector, pose: checkpoints, see `jaxpose.restore`.
       output: the file.
       canvas: longest side of the frames that it will take, px.
-      half: store parameters as float16, half the size; they are used as float32.
+      half: store parameters as float16, half the size; they are used as float32. Nothing is lost
+        of checkpoints that hold float16 themselves, as those of the package do.
       options: fields of `inference.options.Options` that `people_function` has a use for; the file
         holds the detector's own threshold where none is given.
 
@@ -69,11 +74,13 @@ def export_people(
         raise UsageError(f"canvas is {canvas}; it must be 1 px or more")
     if not Path(output).absolute().parent.is_dir():  # said before minutes are spent
         raise CheckpointError(f"cannot write {output}: there is no such folder")
-    networks = {"detector": folded(restore(detector)), "pose": folded(restore(pose))}
+    restored = {"detector": restore(detector), "pose": restore(pose)}
+    networks = {role: folded(network) for role, network in restored.items()}
     chosen = in_effect(Options(**options), networks["detector"].config)
+    kept = restored if half else networks
     weights = {
         name: np.asarray(value)
-        for name, value in flatten({r: n.variables for r, n in networks.items()}).items()
+        for name, value in flatten({r: n.variables for r, n in kept.items()}).items()
     }
     exported = exported_people(networks, chosen, canvas, weights)
     stablehlo = exported.serialize()
@@ -93,11 +100,20 @@ def export_people(
 def exported_people(
     networks: dict[str, Restored], options: Options, canvas: int, weights: dict[str, np.ndarray]
 ) -> export.Exported:
-    """The function (flat weights, images, sizes) -> people, traced and lowered."""
+    """The function (flat weights, images, sizes) -> people, traced and lowered.
+
+    Args:
+      networks: `folded`.
+      weights: theirs, or those of the networks that were folded.
+    """
     people = people_function(networks["detector"], networks["pose"], options)
 
     def function(weights: Any, images: jax.Array, sizes: jax.Array) -> dict[str, jax.Array]:
-        return people(unflatten(weights), images, sizes)
+        variables = {
+            role: folded_variables(network, np.float32)
+            for role, network in unflatten(weights).items()
+        }
+        return people(variables, images, sizes)
 
     (frames,) = export.symbolic_shape("frames")
     return export.export(jax.jit(function), platforms=PLATFORMS)(

@@ -99,32 +99,43 @@ def test_it_finds_the_library_s_people_without_the_library(written, networks, pi
     assert sum(counts[1:]) > 8 and sum(counts[1:]) % 4
 
 
-def test_options_sizes_and_half_precision(networks, picture, load_export, tmp_path):
+@pytest.fixture
+def half_precision(networks, tmp_path):
+    """Files of the tiny networks that hold float16; the detector has its own threshold."""
+    files = []
+    for task in ("detection", "pose"):
+        handed = read_weight_file(networks[task])
+        config = handed.config if task == "pose" else with_person_threshold(handed.config, 0.7)
+        files.append(tmp_path / f"{task}.npz")
+        write_weight_file(files[-1], handed.weights, config, half=True)
+    return files
+
+
+def test_half_precision_loses_nothing_of_half_precision(
+    half_precision, picture, load_export, tmp_path
+):
     """Frames of several sizes, few people, another score, the detector's own threshold."""
     options = {"max_persons": 2, "joint_score": "box", "flip_test": False, "pose_batch_size": 4}
-    file, handed = tmp_path / "half.npz", read_weight_file(networks["detection"])
-    own = with_person_threshold(handed.config, 0.7)
-    write_weight_file(tmp_path / "own.npz", handed.weights, own)
-    files = (tmp_path / "own.npz", networks["pose"], file)
-    document = export_people(*files, half=True, canvas=400, **options)
+    file = tmp_path / "half.npz"
+    document = export_people(*half_precision, file, half=True, canvas=400, **options)
     assert document["options"]["max_persons"] == 2 and document["canvas"] == 400
     assert document["options"]["det_threshold"] == 0.7
     with np.load(file) as arrays:
-        types = {name: array.dtype for name, array in arrays.items() if "weights/" in name}
-        weights = {name: array.astype(array.dtype) for name, array in arrays.items()}
-    assert {t for name, t in types.items() if "/params/" in name} == {np.dtype("f2")}
-    assert {t for name, t in types.items() if "/batch_stats/" in name} == {np.dtype("f4")}
+        weights = {n.removeprefix("weights/"): arrays[n] for n in arrays if "weights/" in n}
+    for role, source in zip(("detector", "pose"), half_precision, strict=True):
+        with np.load(source) as arrays:
+            for name in set(arrays) - {"document"}:
+                stored = weights.pop(f"{role}/{name}")
+                np.testing.assert_array_equal(stored, arrays[name], strict=True)
+                assert stored.dtype == ("f2" if name.startswith("params/") else "f4")
+    assert not weights
     frames = [picture(320, 200), picture(90, 131, 1), picture(400, 300, 2)]
     found = load_export.load(file)(frames)
     assert found["boxes"].shape == (3, 2, 4) and found["valid"].any()
     assert found["scores"][found["valid"]].min() > 0.7
-    # float32 weights that were rounded give the same, so nothing but storage was halved.
-    rounded = tmp_path / "rounded.npz"
-    floats = {n: w.astype("f4") if w.dtype == "f2" else w for n, w in weights.items()}
-    np.savez(rounded, **floats)
-    again = load_export.load(rounded)(frames)
-    for name, value in found.items():
-        np.testing.assert_array_equal(value, again[name])
+    estimator = PoseEstimator.restore(*half_precision, **options)
+    for row, frame in enumerate(frames):
+        assert_same_people(found, row, estimator(frame))
     np.testing.assert_allclose(
         found["keypoint_scores"], np.repeat(found["scores"][..., None], 15, -1)
     )
