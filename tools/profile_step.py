@@ -33,6 +33,7 @@ _NAMES = flags.DEFINE_integer("names", 12, "Single operations that are listed.",
 # Patterns of names, the first that is found tells the kind. Where XLA fuses, the name of the last
 # operation of a fusion stands in the fusion's name.
 _KINDS = {
+    "YNNPACK: convolution or product": r"ynn",
     "convolution": r"conv(?!ert)",
     "matrix product": r"dot|gemm|matmul|cublas|cutlass",
     "reduction": r"reduce|argmax|sort|top.?k",
