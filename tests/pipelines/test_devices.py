@@ -55,6 +55,8 @@ def test_float64_agrees(runs, kind, bound):
 
 def test_float32_agrees_in_the_first_step(runs):
     """Later steps amplify rounding: the gradient of a loss is less smooth than its value."""
+    if "all/float32/sgd/losses" not in runs:
+        pytest.skip("slow: JAXPOSE_SLOW=1 runs it")
     one, all_ = (runs[f"{where}/float32/sgd/losses"] for where in ("one", "all"))
     drift = np.abs(one - all_)[0] / one[0]
     print(f"float32: first loss {one[0]:.4f} differs by {drift:.1e} of itself")
