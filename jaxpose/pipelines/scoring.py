@@ -11,19 +11,6 @@ from jaxpose.tasks.task import Task
 from jaxpose.training.sharding import local_values, wait_for_processes
 
 
-def score(
-    task: Task,
-    predict: Callable[[Any, Any], Mapping[str, jax.Array]],
-    variables: Any,
-    batches: Iterable[Mapping[str, Any]],
-    put: Callable[[Mapping[str, Any]], Any],
-    interrupted: Callable[[], None] = lambda: None,
-) -> tuple[dict[str, Any], np.ndarray | None]:
-    """Scores of one pass, and the first batch as a picture; arguments as of `collect`."""
-    evaluator, sheet = collect(task, predict, variables, batches, put, interrupted)
-    return evaluator.result(), sheet
-
-
 def collect(
     task: Task,
     predict: Callable[[Any, Any], Mapping[str, jax.Array]],

@@ -18,7 +18,7 @@ from jaxpose.pipelines.baselines import mean_pose_scores
 from jaxpose.pipelines.closing import report_lines
 from jaxpose.pipelines.config_checks import check_resume
 from jaxpose.pipelines.prepare import Records, prepare_records
-from jaxpose.pipelines.scoring import score
+from jaxpose.pipelines.scoring import collect
 from jaxpose.pipelines.start import check_space, starting_state
 from jaxpose.tasks import make_task
 from jaxpose.training.checkpoint import Checkpoints
@@ -170,13 +170,13 @@ class Job:
         weights = variables(state, ema=True)
         batches = self.records.validation()
         interrupted = partial(self._interrupted, step)
-        result, sheet = score(self.task, self.predict, weights, batches, self.put, interrupted)
+        evaluator, sheet = collect(self.task, self.predict, weights, batches, self.put, interrupted)
         if sheet is not None and writer is not None and self.primary:
             writer.image(step, "eval/predictions", sheet)
             path = self.folder / "pictures" / f"predictions_{step:07d}.png"
             path.parent.mkdir(exist_ok=True)
             cv2.imwrite(str(path), sheet[..., ::-1])
-        self.last = {name: float(value) for name, value in result.items()}
+        self.last = {name: float(value) for name, value in evaluator.result().items()}
         return self.last
 
     def _interrupted(self, step: int) -> None:
