@@ -25,6 +25,7 @@ from jaxpose.data.records import CONFIGS, record_fields
 from jaxpose.data.shard_writer import write_split
 from jaxpose.data.sources import BOXES_ONLY, DATASETS, Source, drawn_source, read_source
 from jaxpose.data.staging import only_maker, staged, sweep
+from jaxpose.data.tfrecords import load_tensorflow
 from jaxpose.errors import DataError, UsageError
 
 REJECTS = "rejects.jsonl"
@@ -72,7 +73,7 @@ def build(
     Raises:
       UsageError: an unknown data set, config or format, `people` of a set without joints, or Beam
         for shards or without Beam.
-      DataError: bad or missing input, or another source under this name.
+      DataError: bad or missing input, another source under this name, or no TensorFlow for records.
     """
     _check_arguments(dataset, config, canvas, format, name)
     if not 1 <= jpeg_quality <= 100:
@@ -84,6 +85,8 @@ def build(
             f"box_offsets={box_offsets}: four numbers (left, top, right, bottom) from 0 to "
             f"{_LARGEST_OFFSET:g}, in widths and heights of the keypoint extent"
         )
+    if format == "records":
+        load_tensorflow()  # before the work that would be lost: says how to get it, or do without
     stored = name or dataset
     folder = record_folder(data_dir, stored, config, format)
     with only_maker(folder):

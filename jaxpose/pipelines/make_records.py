@@ -60,7 +60,10 @@ def _draw(config: ConfigDict) -> None:
     """Draw the synthetic set in the original formats of its data sets, and convert those."""
     from jaxpose.annotations.synthetic import write_dataset
     from jaxpose.data.build import build
+    from jaxpose.data.tfrecords import load_tensorflow
 
+    if config.data.source == "records":
+        load_tensorflow()  # before all is drawn
     drawn, root = config.data.synthetic, data_folder(config)
     names = tuple(dict.fromkeys([*config.data.train, config.data.eval]))
     source = root / "drawn"

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from jaxpose.data.build import build
 from jaxpose.data.image_batches import image_rows
 from jaxpose.data.people_batches import people_rows
 from jaxpose.data.pipeline import eval_batches, train_batches
@@ -113,3 +114,13 @@ def test_a_consumer_may_stop_at_any_time(built, source):
     done = subprocess.run(command, capture_output=True, timeout=300, text=True)
     assert (done.returncode, done.stdout) == (0, "8.0\n"), done.stderr
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+def test_records_without_tensorflow_are_refused_before_they_are_built(
+    coco_source, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(DataError, match=r"TFRecords need TensorFlow.*pip install .*shards"):
+        build("coco_keypoints", coco_source, tmp_path)
+    assert not list(tmp_path.iterdir())
+    build("coco_keypoints", coco_source, tmp_path, format="shards")
