@@ -85,7 +85,7 @@ def _grouping() -> dict[str, Any]:
     return {
         "sigma": 3.0,
         "peak_threshold": 0.1,
-        "max_peaks": 32,
+        "max_peaks": 64,  # of a part, so of as many people
         "subpixel": False,
         "samples": 10,
         "sample_threshold": 0.05,

@@ -68,6 +68,9 @@ class LimbSet:
         for a, b in limbs:
             mirrored = int(flip_order[a]), int(flip_order[b])
             forward = mirrored in limbs
+            if not forward and mirrored[::-1] not in limbs:
+                limb = f"{self.joints[a]} to {self.joints[b]}"
+                raise ValueError(f"the mirror image of {limb} is none of the {self.size} limbs")
             order.append(limbs.index(mirrored if forward else mirrored[::-1]))
             direction.append(1.0 if forward else -1.0)
         return np.array(order, np.int32), np.array(direction, np.float32)

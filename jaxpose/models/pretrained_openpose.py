@@ -32,8 +32,12 @@ _VGG19 = {
 }  # fmt: skip
 # What follows conv4_2 there.
 _UNUSED = r"(features\.(23|25|28|30|32|34)|classifier\.\d)\.(weight|bias)"
-# Modules that the ports' own state dicts put before Caffe's names: model0, model1_1, ...
-_MODULE = re.compile(r"model\d(_\d)?\.")
+# Modules that the ports put before Caffe's names: model0, model1_1, ...; or, where they are plain
+# sequences, before the position in them, in which a ReLU follows every convolution.
+_MODULE = re.compile(r"model(\d)(?:_(\d))?\.(?:(\d+)\.)?")
+# Positions in the sequence of the trunk.
+_TRUNK = {position: layer for layer, position in _VGG19.items()}
+_TRUNK |= {23: "conv4_3_CPM", 25: "conv4_4_CPM"}
 
 
 def openpose_variables(
@@ -49,8 +53,25 @@ def openpose_variables(
 
 
 def caffe_names(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """The weights under Caffe's names of the layers, without the ports' modules before them."""
-    return {_MODULE.sub("", name, count=1): a for name, a in without_wrappers(weights).items()}
+    """The weights under Caffe's names of the layers.
+
+    The ports put modules before them (Hzzone's: model1_1.conv5_1_CPM_L1.weight), or have positions
+    in their place (tensorboy's: model1_1.0.weight).
+    """
+    return {_MODULE.sub(_layer, name, count=1): a for name, a in without_wrappers(weights).items()}
+
+
+def _layer(module: re.Match[str]) -> str:
+    """What stands in Caffe's name for a module: nothing, or the layer at a position and a dot."""
+    stage, side, position = module.groups()
+    if position is None:
+        return ""
+    if side is None:
+        return f"{_TRUNK.get(int(position), f'position {position}')}."
+    number = 1 + int(position) // 2
+    if stage == "1":
+        return f"conv5_{number}_CPM_L{side}."
+    return f"Mconv{number}_stage{stage}_L{side}."
 
 
 def _source_name(path: Path) -> str:
@@ -88,13 +109,7 @@ def vgg19_base_weights(
       MismatchError: names missing or unexpected, shapes or values wrong; it has all of them.
     """
     shapes = variable_shapes(model, 4 * model.divisor)
-    names = {
-        path: f"features.{_VGG19[path[2]]}.{TENSORS[path[3]]}"
-        if path[2] in _VGG19
-        else "/".join(path)
-        for path in shapes
-        if path[1] == "vgg"
-    }
+    names = {path: _base_name(path) for path in shapes if path[1] == "vgg"}
     mismatch = _mismatch(model, "torchvision_vgg19")
     fitted = fit(names, shapes, without_wrappers(weights), _UNUSED, mismatch)
     base = {"/".join(path[1:]): array for path, array in fitted.items()}

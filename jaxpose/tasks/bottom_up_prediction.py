@@ -48,7 +48,11 @@ def limb_set(config: ConfigDict) -> LimbSet:
 
 
 def network_options(config: ConfigDict) -> dict[str, Any]:
-    """The keyword arguments of `predict` that a config decides."""
+    """The keyword arguments of `predict` that a config decides.
+
+    Raises:
+      UsageError: see `limb_set`; or a flip test of a limb whose mirror image is none of them.
+    """
     skeleton, limbs = skeleton_of(config), limb_set(config)
     sizes = {name: config.model[name] for name in ("stages", "width", "batch_norm")}
     view: Size = (int(config.eval.input_size[0]), int(config.eval.input_size[1]))
@@ -59,10 +63,15 @@ def network_options(config: ConfigDict) -> dict[str, Any]:
         "channels": config.channels,
         "limbs": limbs,
         "grouping": {n: v for n, v in config.grouping.items() if n not in ASSEMBLY},
-        "flip": (skeleton.flip_order, *limbs.flip(skeleton.flip_order))
-        if config.eval.flip_test
-        else None,
+        "flip": _flip(skeleton.flip_order, limbs) if config.eval.flip_test else None,
     }
+
+
+def _flip(order: np.ndarray, limbs: LimbSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    try:
+        return (order, *limbs.flip(order))
+    except ValueError as error:
+        raise UsageError(f"no flip test (--noflip_test) is possible: {error}") from None
 
 
 def network_input(

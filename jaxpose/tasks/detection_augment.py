@@ -74,7 +74,8 @@ def augment(
     Returns:
       image float [B, S, S, 3], 0..255 minus mean; boxes [B, G, 4] xyxy in fractions of the input,
       zeros where there is none; labels int32 [B, G], 0 where there is none; ignore [B, I + G, 4]
-      likewise, the batch's ignore regions, then crowds (and ignored difficult objects); mask [B].
+      likewise but not clipped, the batch's ignore regions, then crowds (and ignored difficult
+      objects); mask [B].
     """
     window_key, color_key = jax.random.split(key)
     truth = photograph_truth(batch, bool(options["use_difficult"]))
@@ -182,17 +183,22 @@ def show(
 
 
 def window_truth(truth: Truth, window: jax.Array) -> Truth:
-    """Ground truth in fractions of the window, clipped to it; dropped rows are zeros."""
+    """Ground truth in fractions of the window; dropped rows are zeros.
+
+    Boxes are clipped to the window. Regions are not: default boxes reach beyond the window, and
+    those at its border count as covered by a region that goes on beyond it.
+    """
     boxes = _in_window(truth.boxes, window)
     center = (boxes[..., :2] + boxes[..., 2:]) / 2
     clipped = jnp.clip(boxes, 0, 1)
     kept = (truth.labels > 0) & ((center >= 0) & (center <= 1)).all(-1)
     kept &= ((clipped[..., 2:] - clipped[..., :2]) >= _MIN_SIDE).all(-1)
-    ignore = jnp.clip(_in_window(truth.ignore, window), 0, 1)
+    ignore = _in_window(truth.ignore, window)
+    seen = _has_area(jnp.clip(ignore, 0, 1))
     return Truth(
         jnp.where(kept[..., None], clipped, 0),
         jnp.where(kept, truth.labels, 0),
-        jnp.where(_has_area(ignore)[..., None], ignore, 0),
+        jnp.where(seen[..., None], ignore, 0),
     )
 
 

@@ -126,6 +126,28 @@ def test_the_ports_names_load(wrapped):
         )
 
 
+def test_names_that_are_positions_in_sequences_load():
+    """tensorboy's port: every module is a list of convolutions, ReLUs and, in the trunk, pools."""
+    weights, _ = caffe_weights(SMALL)
+    trunk = "1R1RP2R2RP3R3R3R3RP4R4R4R4R"
+    places = [n for n, kind in enumerate(trunk) if kind.isdigit()]
+    layers = [*VGG19.values(), "conv4_3_CPM", "conv4_4_CPM"]
+    modules = {layer: f"model0.{n}" for layer, n in zip(layers, places, strict=True)}
+    for side in ("L1", "L2"):
+        modules |= {f"conv5_{i}_CPM_{side}": f"model1_{side[1]}.{2 * i - 2}" for i in range(1, 6)}
+        for stage in (2, 3):
+            for i in range(1, 8):
+                name = f"Mconv{i}_stage{stage}_{side}"
+                modules[name] = f"model{stage}_{side[1]}.{2 * i - 2}"
+    renamed = {f"{modules[n.split('.')[0]]}.{n.split('.')[1]}": a for n, a in weights.items()}
+    assert len(renamed) == len(weights) and openpose_of(renamed) == openpose_of(weights)
+    ours, theirs = (load_named_weights(SMALL, w, source="openpose") for w in (weights, renamed))
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    renamed["model0.4.weight"] = renamed.pop("model0.5.weight")  # a pool has none
+    with pytest.raises(MismatchError, match="position 4.weight"):
+        load_named_weights(SMALL, renamed, source="openpose")
+
+
 def test_weights_that_do_not_fit_are_listed():
     weights, _ = caffe_weights(SMALL)
     del weights["Mconv7_stage3_L2.bias"]

@@ -183,4 +183,9 @@ def test_limbs_of_a_config():
     config.part_limbs.pairs = (("nose", "tail"),)
     with pytest.raises(UsageError, match="names tail; give pairs of right_ankle"):
         limb_set(config)
-    assert network_options(bottom_up_config())["flip"] is None
+    config.part_limbs.update(pairs=(("nose", "right_elbow"),), places=())
+    assert network_options(config)["flip"] is None
+    config.eval.flip_test = True
+    message = r"no flip test \(--noflip_test\) .*nose to right_elbow is none of the 1 limbs"
+    with pytest.raises(UsageError, match=message):
+        network_options(config)
