@@ -53,6 +53,7 @@ def main(argv: list[str]) -> None:
     write_json(output.with_suffix(".json"), {"speeds": rows, "machine": machine(), **files})
     for row in speeds:
         rates = f"top-down {1 / row.top_down:.3g}, bottom-up {1 / row.bottom_up:.3g} frames/s"
+        rates += f" ({row.found:.1f} found), grouping alone {1 / row.grouping:.3g} ({row.grouped})"
         print(f"{row.people:3} people: {rates}")
     print(f"{output} and {output.with_suffix('.json')} written")
 
@@ -88,8 +89,9 @@ def _measured(networks: dict[str, str]) -> list[Any]:
         raise UsageError("--people takes numbers from 1, --size a width and a height from 64 px")
     poses = PoseEstimator.restore(False, networks["pose"])
     bottom_up = PoseEstimator.restore(pose=networks["bottom_up_network"])
+    config = restore(networks["bottom_up_network"]).config
     return crowd_speeds(
-        restore(networks["detector"]), poses, bottom_up, people,
+        restore(networks["detector"]), poses, bottom_up, config, people,
         size=(size[0], size[1]), frames=_FRAMES.value, rounds=_ROUNDS.value,
     )  # fmt: skip
 

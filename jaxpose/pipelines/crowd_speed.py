@@ -1,8 +1,8 @@
 """Frames a second of a top-down and a bottom-up system as the number of people grows, in one run.
 
 People of the drawn data set stand side by side in a frame. The top-down system is given their
-boxes, so that it estimates exactly so many poses, and the time of its detector is added; what
-either system makes of the people has no part in it.
+boxes, so that it estimates exactly so many poses, and the time of its detector is added. The
+bottom-up system groups whom its network finds; a perfect network's maps are grouped beside it.
 """
 
 import time
@@ -11,9 +11,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
+import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from jaxpose.annotations.synthetic import draw_dataset
+from jaxpose.inference.bottom_up import best_view, views_of
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.inference.flow import Flow
@@ -22,6 +25,7 @@ from jaxpose.inference.options import Options, batch_sizes, person_threshold
 from jaxpose.inference.own_boxes import person_boxes
 from jaxpose.inference.restore import Restored
 from jaxpose.inference.steps import DetectorFunctions, detector_functions
+from jaxpose.pipelines.grouping_speed import Grouping, Maps, make_grouping, rendered
 
 NUMBERS = (1, 2, 5, 10, 20, 50)
 # People that are drawn; beyond them they come again.
@@ -35,12 +39,18 @@ class CrowdSpeed(NamedTuple):
       people: of a frame.
       detection, poses: of the two halves of the top-down system.
       bottom_up: of the other.
+      grouping: of grouping alone, the maps of a perfect network of PoseTrack's joints.
+      found: people a frame that the bottom-up network found.
+      grouped: people that grouping alone found.
     """
 
     people: int
     detection: float
     poses: float
     bottom_up: float
+    grouping: float
+    found: float
+    grouped: int
 
     @property
     def top_down(self) -> float:
@@ -52,6 +62,7 @@ def crowd_speeds(
     detector: Restored,
     poses: PoseEstimator,
     bottom_up: PoseEstimator,
+    config: ConfigDict,
     numbers: Sequence[int] = NUMBERS,
     *,
     size: tuple[int, int] = (1280, 720),
@@ -62,24 +73,31 @@ def crowd_speeds(
 
     Args:
       detector: of the top-down system; poses: an estimator of its pose network alone.
-      bottom_up: an estimator of a bottom-up network.
+      bottom_up: an estimator of a bottom-up network, and its config.
       size: width and height of the frames, px.
       frames: of one pass.
     """
     cast, rows = _cast(), []
+    view = best_view(*size, views_of(tuple(config.eval.input_size)))
+    grouping = make_grouping(view, config.grouping.to_dict())
     threshold = person_threshold(Options(), detector.config)
     finder = detector_functions(detector, threshold, poses.options.nms_iou)
     for number in numbers:
         image, boxes = crowd(number, size, cast)
         plain = [Frame(f"{n}", image) for n in range(frames)]
         boxed = [frame._replace(boxes=person_boxes(boxes)) for frame in plain]
+        maps = jax.device_put(rendered(number, view))
         passes: tuple[Callable[[], Iterable[Any]], ...] = (
             partial(_detected, finder, plain),
             partial(poses.stream, boxed, frames),
             partial(bottom_up.stream, plain, frames),
+            partial(_grouped, grouping, maps, frames),
         )
         seconds = [[_seconds(each) / frames for each in passes] for _ in range(rounds + 1)]
-        rows.append(CrowdSpeed(number, *np.median(seconds[1:], axis=0).tolist()))
+        found = np.mean([len(result.people) for _, result in bottom_up.stream(plain, frames)])
+        grouped = grouping.people(grouping.find(*maps))
+        detection, pose, whole, alone = np.median(seconds[1:], axis=0).tolist()
+        rows.append(CrowdSpeed(number, detection, pose, whole, alone, float(found), grouped))
     return rows
 
 
@@ -125,6 +143,11 @@ def _detected(finder: DetectorFunctions, frames: Sequence[Frame]) -> Iterable[An
     sizes = batch_sizes(Options(), len(frames))
     with DeviceClock() as clock:
         yield from Flow(finder, None, sizes, lambda boxes: boxes, clock).run(frames)
+
+
+def _grouped(grouping: Grouping, maps: Maps, frames: int) -> Iterable[int]:
+    for _ in range(frames):
+        yield grouping.people(grouping.find(*maps))
 
 
 def _seconds(run: Callable[[], Iterable[Any]]) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxpose.defaults import DEFAULTS
 from jaxpose.errors import DataError
 from jaxpose.evaluation.posetrack_matching import JOINTS
 from jaxpose.evaluation.posetrack_table import COLUMNS
@@ -19,7 +20,10 @@ from jaxpose.pipelines.comparison_page import comparison_page
 from jaxpose.pipelines.crowd_speed import CrowdSpeed, crowd, crowd_speeds
 
 REPOSITORY = Path(__file__).parents[2]
-SPEEDS = [CrowdSpeed(1, 0.02, 0.01, 0.05), CrowdSpeed(50, 0.02, 0.48, 0.0625)]
+SPEEDS = [
+    CrowdSpeed(1, 0.02, 0.01, 0.05, 0.004, 1.5, 1),
+    CrowdSpeed(50, 0.02, 0.48, 0.0625, 0.008, 31.0, 50),
+]
 
 
 def scores(task, total, **protocol):
@@ -51,7 +55,7 @@ def test_figures_of_both_and_their_differences():
     row = re.search(r"<th scope=\"row\">right ankle</th>(.*?)</tr>", page)
     assert row and row[1] == "<td>–</td><td>–</td><td>–</td>"
     assert "<td>33.3</td><td>20</td>" in page and "<td>2</td><td>16</td>" in page
-    assert page.count("<polyline") == 2
+    assert "<td>8.0</td><td>31.0</td><td>50</td>" in page and page.count("<polyline") == 2
 
 
 def test_scores_without_speeds_and_speeds_without_scores():
@@ -85,9 +89,13 @@ def test_both_systems_are_timed(networks):
     bottom_up = PoseEstimator.restore(pose=networks["bottom_up"], flip_test=False)
     detector = restore(networks["detection"])
     options = {"size": (96, 64), "frames": 1, "rounds": 1}
-    rows = crowd_speeds(detector, poses, bottom_up, [1, 3], **options)
-    assert [row.people for row in rows] == [1, 3]
-    assert all(min(row) > 0 and row.top_down == row.detection + row.poses for row in rows)
+    config = restore(networks["bottom_up"]).config
+    config.grouping.update(DEFAULTS["bottom_up"]().grouping.to_dict() | {"max_peaks": 8})
+    config.eval.input_size = (96, 144)
+    rows = crowd_speeds(detector, poses, bottom_up, config, [1, 5], **options)
+    assert [row.people for row in rows] == [1, 5] == [row.grouped for row in rows]
+    assert all(min(row[1:5]) > 0 and row.found >= 0 for row in rows)
+    assert all(row.top_down == row.detection + row.poses for row in rows)
 
 
 def test_the_tool(tmp_path):
