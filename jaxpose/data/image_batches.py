@@ -14,9 +14,6 @@ from jaxpose.data.records import Record
 from jaxpose.errors import DataError, UsageError
 from jaxpose.skeletons import Skeleton, conversion, convert_keypoints
 
-# Fields of a person, beside its joints, that rows with joints carry as they are in the record.
-_JOINT_FIELDS = ("head_size", "area")
-
 
 @dataclass(frozen=True)
 class _Wanted:
@@ -36,17 +33,18 @@ def image_rows(
     The fields, beside those of `batches.neutral_batch`, with G = most_boxes and I = most_ignored:
     valid f32 [B, 4] canvas px xyxy, the rectangle that holds photograph (x2, y2 exclusive); size
     f32 [B, 2] source px (width, height); boxes f32 [B, G, 4] source px xyxy, as annotated, the
-    present ones first; labels int32 [B, G], 0 no box, else 1 + index in `classes`; difficult and
-    crowd bool [B, G]; ignore f32 [B, I, 4] source px xyxy, bounding boxes of the regions where
-    nobody annotated, zeros where there is none. Ids are `dataset/image`.
+    present ones first; labels int32 [B, G], 0 no box, else 1 + index in `classes`; area f32 [B, G]
+    px^2 of a segment, nan where unknown; difficult and crowd bool [B, G]; ignore f32 [B, I, 4]
+    source px xyxy, bounding boxes of the regions where nobody annotated, zeros where there is none.
+    Ids are `dataset/image`.
 
     Left out are boxes of other categories (they are background) and boxes that are not finite or
     without area, such as those of persons whose extent nobody knows (no box, and one joint or
     none). Training takes what is under such a person for background.
 
     With `joints`, K of them, there are also: keypoints f32 [B, G, K, 3], x and y in source px and
-    flag; joint_mask f32 [B, K], 1 where the data set has the joint at all; head_size f32 [B, G] px
-    and area f32 [B, G] px^2, nan where unknown. Persons with an annotated joint are then kept
+    flag; joint_mask f32 [B, K], 1 where the data set has the joint at all; head_size f32 [B, G] px,
+    nan where unknown. Persons with an annotated joint are then kept
     whatever their box, which is zeros where it is not finite or without area.
 
     Args:
@@ -89,9 +87,10 @@ def _neutral(wanted: _Wanted, count: int, canvas: int) -> Batch:
         with_joints = {
             "keypoints": np.zeros((count, boxes, wanted.joints.size, 3), np.float32),
             "joint_mask": np.zeros((count, wanted.joints.size), np.float32),
-            **{name: np.full((count, boxes), np.nan, np.float32) for name in _JOINT_FIELDS},
+            "head_size": np.full((count, boxes), np.nan, np.float32),
         }
     return with_joints | {
+        "area": np.full((count, boxes), np.nan, np.float32),
         "valid": np.tile(np.array([0, 0, 1, 1], np.float32), (count, 1)),
         "size": np.ones((count, 2), np.float32),
         "boxes": np.zeros((count, boxes, 4), np.float32),
@@ -128,9 +127,10 @@ def _labels(wanted: _Wanted, manifest: Manifest, record: Record) -> Labels:
         with_joints = {
             "keypoints": _filled(keypoints[kept], most),
             "joint_mask": joint_mask(manifest.skeleton, wanted.joints),
-            **{n: _filled(record[f"people/{n}"][kept], most, np.nan) for n in _JOINT_FIELDS},
+            "head_size": _filled(record["people/head_size"][kept], most, np.nan),
         }
     return with_joints | {
+        "area": _filled(record["people/area"][kept], most, np.nan),
         "valid": record["image/valid"],
         "size": np.array([record["image/width"], record["image/height"]], np.float32),
         "boxes": _filled(boxes[kept], most),
@@ -170,8 +170,8 @@ def _graph_labels(wanted: _Wanted, manifest: Manifest, tf: Any, record: Record) 
     has_area &= tf.reduce_all(tf.math.is_finite(boxes), 1)
     kept, with_joints = tf.reduce_any(of_class, 1) & has_area, {}
     if wanted.joints is not None:
-        with_joints = _graph_joints(wanted.joints, manifest.skeleton, tf, record)
-        annotated = tf.reduce_any(with_joints["keypoints"][..., 2] > 0, 1)
+        keypoints = _graph_joints(wanted.joints, manifest.skeleton, tf, record)
+        annotated = tf.reduce_any(keypoints[..., 2] > 0, 1)
         kept = tf.reduce_any(of_class, 1) & (has_area | annotated)
         boxes = tf.where(has_area[:, None], boxes, 0.0)
     ignored = _graph_extents(tf, record["ignore/xy"], record["ignore/lengths"])
@@ -182,9 +182,9 @@ def _graph_labels(wanted: _Wanted, manifest: Manifest, tf: Any, record: Record) 
 
     if wanted.joints is not None:
         with_joints = {
-            "keypoints": filled(with_joints["keypoints"]),
+            "keypoints": filled(keypoints),
             "joint_mask": tf.constant(joint_mask(manifest.skeleton, wanted.joints)),
-            **{name: filled(with_joints[name], np.nan) for name in _JOINT_FIELDS},
+            "head_size": filled(record["people/head_size"], np.nan),
         }
 
     size = tf.stack([record["image/width"], record["image/height"]])
@@ -193,6 +193,7 @@ def _graph_labels(wanted: _Wanted, manifest: Manifest, tf: Any, record: Record) 
         ("ignored regions", tf.shape(ignored)[0], wanted.most_ignored),
     )
     return with_joints | {
+        "area": filled(record["people/area"], np.nan),
         "valid": record["image/valid"],
         "size": tf.cast(size, tf.float32),
         "boxes": filled(boxes),
@@ -205,12 +206,11 @@ def _graph_labels(wanted: _Wanted, manifest: Manifest, tf: Any, record: Record) 
     }
 
 
-def _graph_joints(target: Skeleton, source: Skeleton, tf: Any, record: Record) -> Labels:
-    """Joints and what belongs to them, of all persons of the record."""
+def _graph_joints(target: Skeleton, source: Skeleton, tf: Any, record: Record) -> Any:
+    """Joints of all persons of the record."""
     index = conversion(source, target)
     keypoints = tf.gather(record["people/keypoints"], np.maximum(index, 0), axis=1)
-    keypoints = tf.where((index >= 0)[None, :, None], keypoints, 0.0)
-    return {"keypoints": keypoints} | {n: record[f"people/{n}"] for n in _JOINT_FIELDS}
+    return tf.where((index >= 0)[None, :, None], keypoints, 0.0)
 
 
 def _graph_problem(tf: Any, name: Any, counts: Sequence[tuple[str, Any, int]]) -> Any:

@@ -16,8 +16,8 @@ from jaxpose.evaluation.voc import Detections, overlaps, precision_recall, reach
 _IGNORED_SHARE = 0.5
 _COCO_NAMES = {"ap_s": "ap_small", "ap_m": "ap_medium", "ap_l": "ap_large",
                "ar_s": "ar_small", "ar_m": "ar_medium", "ar_l": "ar_large"}  # fmt: skip
-_TRUTH, _FOUND = ("image", "class", "box", "difficult", "crowd"), ("image", "class", "box", "score")
-
+_TRUTH = ("image", "class", "box", "area", "difficult", "crowd")
+_FOUND = ("image", "class", "box", "score")
 
 __all__ = ["DetectionEvaluator", "in_ignored", "sweep_table"]
 
@@ -88,8 +88,8 @@ class DetectionEvaluator:
 
         Args:
           batch: size [B, 2] (width, height), boxes [B, G, 4] source px xyxy (clipped to the image
-            here), labels [B, G] (0: no box), difficult and crowd
-            bool [B, G], ignore [B, I, 4] px (zeros: none), mask [B], id [B].
+            here), labels [B, G] (0: no box), difficult and crowd bool [B, G], ignore [B, I, 4] px
+            (zeros: none), mask [B], id [B]; area [B, G] px^2 of segments, nan or absent: the box's.
           predictions: boxes [B, D, 4] source px xyxy, scores, classes (1..C) and valid [B, D].
 
         Raises:
@@ -100,6 +100,9 @@ class DetectionEvaluator:
         rows["difficult"] = rows["difficult"] & ~self._count_difficult
         # Boxes made from joints reach beyond the image, where nobody can detect anything.
         rows["boxes"] = np.clip(rows["boxes"], 0, np.tile(batch["size"], 2)[:, None])
+        areas = np.asarray(batch.get("area", np.nan))
+        extent = (rows["boxes"][..., 2:] - rows["boxes"][..., :2]).prod(-1)
+        rows["area"] = np.where(np.isnan(areas), extent, areas)
         fields = ("boxes", "scores", "classes", "valid")
         found = {name: np.asarray(predictions[name]) for name in fields}
         for row in np.flatnonzero(np.asarray(batch["mask"]) > 0).tolist():
@@ -127,7 +130,7 @@ class DetectionEvaluator:
             matched = self._reaches(iou).any(1)
             kept = matched | ~in_ignored(found["boxes"], regions)
         images = [np.full(len(boxes), number) for boxes in (truth["boxes"], found["boxes"])]
-        annotated = (truth[name] for name in ("labels", "boxes", "difficult", "crowd"))
+        annotated = (truth[name] for name in ("labels", "boxes", *_TRUTH[3:]))
         detected = (found[name][kept] for name in ("classes", "boxes", "scores"))
         self._truth.append((images[0], *annotated))
         self._found.append((images[1][kept], *detected))
@@ -137,9 +140,8 @@ class DetectionEvaluator:
 
         `map` is VOC's mean AP by the configured rule over all detections, `ap_<class>` its parts,
         `map_11point` and `map_area` both rules, `map@<t>` the sweep (absent where nothing was
-        detected above t), `coco_*` COCO's statistics by the areas of the boxes (a batch has no
-        segments, so that official sizes are somewhat smaller). Counts: images, boxes (positives)
-        and detections.
+        detected above t), `coco_*` COCO's statistics. Counts: images, boxes (positives) and
+        detections.
         """
         if not self._numbers:
             return {"images": 0, "boxes": 0, "detections": 0}
@@ -166,10 +168,9 @@ class DetectionEvaluator:
         return sweep(self.curves(), self._rule, score_thresholds)
 
     def curves(self) -> dict[str, Curve]:
-        """The ranked matches of each class that is scored, by its name.
+        """The ranked matches of each class that is scored, by its name; empty before any image.
 
         Detections of equal score rank in the order of the images and, within one, as predicted.
-        Empty before the first image.
         """
         if not self._numbers:
             return {}
@@ -188,7 +189,7 @@ class DetectionEvaluator:
 
     def _coco(self) -> dict[str, float]:
         truth, found = _table(_TRUTH, self._truth), _table(_FOUND, self._found)
-        crowd = (truth["difficult"] | truth["crowd"]).astype(int)
+        crowd, boxes = truth["difficult"] | truth["crowd"], (truth[name] for name in _TRUTH[:3])
         # A diverged network scores badly; it is no damaged data.
         broken = ~np.isfinite(found["box"]).all(1)
         found["box"] = np.where(broken[:, None], 0, found["box"])
@@ -196,7 +197,7 @@ class DetectionEvaluator:
         reference = {
             "images": [{"id": number} for number in self._numbers.values()],
             "categories": [{"id": i, "name": name} for i, name in enumerate(self.keep)],
-            "annotations": box_entries(truth["image"], truth["class"], truth["box"], iscrowd=crowd),
+            "annotations": box_entries(*boxes, area=truth["area"], iscrowd=crowd.astype(int)),
         }
         results = box_entries(found["image"], found["class"], found["box"], score=found["score"])
         stats = box_ap(reference, results)

@@ -31,7 +31,8 @@ def protocol(records: Records) -> dict[str, Any]:
         "ignore_regions": "detections with more than half their area in one are left out, unless "
         "they match an annotated box",
         "sweep": "map over the detections with scores above each threshold",
-        "coco": "pycocotools, 10 thresholds from 0.50 to 0.95, sizes by box area, crowds ignored",
+        "coco": "pycocotools, 10 thresholds from 0.50 to 0.95, sizes by annotated areas, of boxes "
+        "where there is none, crowds ignored",
         "detection": config.detect.to_dict(),
         "trained_overlap_threshold": config.matching.overlap_threshold,
         "score_thresholds": list(config.eval.score_thresholds),

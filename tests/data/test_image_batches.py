@@ -54,6 +54,7 @@ def record(**changes):
         "people/box_xyxy": np.array(boxes, np.float32),
         "people/category": ["person", "cat", "dog", *["person"] * 4],
         "people/iscrowd": np.array([1, 0, 0, 0, 0, 0, 0], np.bool_),
+        "people/area": np.array([5, 6, np.nan, 8, 9, 10, 11], np.float32),
         "people/difficult": np.array([0, 0, 0, 1, 1, 1, 1], np.bool_),
         "ignore/xy": np.array(first + second, np.float32),
         "ignore/lengths": np.array([3, 0, 4, 0], np.int32),
@@ -76,6 +77,7 @@ def without_people():
         "people/box_xyxy": np.zeros((0, 4), np.float32),
         "people/category": [],
         "people/iscrowd": np.zeros(0, np.bool_),
+        "people/area": np.zeros(0, np.float32),
         "people/difficult": np.zeros(0, np.bool_),
         "ignore/xy": np.zeros((0, 2), np.float32),
         "ignore/lengths": np.zeros(0, np.int32),
@@ -93,6 +95,7 @@ def test_a_record_becomes_padded_labels(row_of):
         "labels": [1, 2, 1, 0],
         "difficult": [False, False, True, False],
         "crowd": [True, False, False, False],
+        "area": [5, np.nan, 11, np.nan],
         "ignore": [[3, 1, 8, 9], [21, 2, 30, 12], [0, 0, 0, 0]],
     }
     assert row.keys() == expected.keys()
@@ -157,6 +160,7 @@ def test_padding_rows_give_no_nan_on_the_device():
         "size": (np.float32, (3, 2)),
         "boxes": (np.float32, (3, 5, 4)),
         "labels": (np.int32, (3, 5)),
+        "area": (np.float32, (3, 5)),
         "difficult": (np.bool_, (3, 5)),
         "crowd": (np.bool_, (3, 5)),
         "ignore": (np.float32, (3, 2, 4)),

@@ -84,6 +84,9 @@ def test_perfect_detections_score_100_and_padding_is_ignored():
     # Medium is up to 96^2 = 9216 px.
     assert result["coco_ap_medium"] == pytest.approx(100) and "coco_ap_small" not in result
     assert "coco_ap_large" not in result
+    twice["area"] = np.array([[900, np.nan] + 4 * [1.0]] * 2, np.float32)  # A's segment is small
+    result |= scored(twice, predictions)
+    assert result["coco_ap_small"] == result["coco_ap_medium"] == pytest.approx(100)
     assert all(isinstance(value, (int, float)) for value in result.values())
 
 
