@@ -29,10 +29,6 @@ def check_config(config: ConfigDict) -> None:
         "data.custom.skip_bad": (config.data.custom.skip_bad >= 0, "0 or more"),
         "data.custom.allow_missing": (config.data.custom.allow_missing >= 0, "0 or more"),
         "data.source": (config.data.source in ("records", "shards"), "'records' or 'shards'"),
-        "data.train_split": (
-            not config.data.train_split.endswith("_unlabeled"),
-            "a split of labelled frames: people in others would count as background",
-        ),
         "model.dtype": (
             config.model.dtype in ("float32", "bfloat16", "float64"),
             "'float32', 'bfloat16' or 'float64'",

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from jaxpose.config import from_json, to_json
-from jaxpose.errors import PreemptedError
+from jaxpose.errors import PreemptedError, UsageError
 from jaxpose.pipelines.baselines import mean_pose_scores
 from jaxpose.pipelines.closing import report_lines
 from jaxpose.pipelines.config_checks import check_resume
@@ -50,6 +50,11 @@ def train(config: ConfigDict, workdir: str) -> dict[str, float]:
       UsageError, DataError, CheckpointError: what the user can mend.
       PreemptedError: a signal came; the state is saved and the same call resumes.
     """
+    if config.data.train_split.endswith("_unlabeled"):
+        raise UsageError(
+            f"config.data.train_split is {config.data.train_split!r}: nobody is annotated in it, "
+            "and people would count as background"
+        )
     distributed_start(config.distributed)
     with open_workdir(workdir, primary=jax.process_index() == 0) as folder:
         device = jax.devices()[0]

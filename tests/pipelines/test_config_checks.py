@@ -10,7 +10,6 @@ from jaxpose.pipelines.config_checks import check_config
 
 WRONG = {
     "epochs": -1.0,
-    "data.train_split": "train_unlabeled",
     "input_size": 256,
     "pose/input_size": (256, 200),
     "pose/heatmap.sigma": 0.0,

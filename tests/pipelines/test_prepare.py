@@ -81,6 +81,7 @@ def test_custom_sets_are_converted_on_first_use(config, data, tmp_path):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
+        ({"data": {"train_split": "train_unlabeled"}}, "nobody is annotated in it"),
         ({"channels": "gbr"}, "config.channels"),
         ({"matching": {"mode": "Caffe"}}, "config.matching.mode"),
         ({"matching": {"overlap_threshold": 0.0}}, "config.matching.overlap_threshold"),
