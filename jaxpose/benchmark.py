@@ -3,7 +3,8 @@
     input    the input pipeline alone: records to batches, nothing on the device
     step     the training step alone, on one random batch that stays on the device
     train    the real training loop: input and step together
-    infer    a network alone, on one random batch that stays on the device
+    infer    a network alone, as the estimator runs it (BatchNorm folded into convolutions), on one
+             random batch that stays on the device
     predict  the estimator end to end, on drawn frames or on the inputs that are named
 
 step and infer need no data set, predict no checkpoint. `--batch_sizes=1,8,32` and

@@ -1,7 +1,8 @@
 """Say where the time of a training step goes: python tools/profile_step.py --config=FILE
 
-Profiles the real jitted step on synthetic data with jax.profiler and adds up the operations of the
-device by kind and by name. On a CPU threads run beside each other, so shares are of the time of all
+--mode=infer: of the network's inference, as the estimator runs it. Profiles the real jitted program
+on synthetic data with jax.profiler and adds up the operations of the device by kind and by name. On
+a CPU threads run beside each other, so shares are of the time of all
 threads; convolutions and products there are calls into libraries, told by their names.
 """
 
@@ -22,12 +23,15 @@ from jaxpose.config import define_config_flag, loaded_config
 from jaxpose.errors import DataError, UsageError, run_main
 from jaxpose.pipelines.benchmark_batches import completed, random_batch
 from jaxpose.pipelines.benchmark_programs import train_program
-from jaxpose.pipelines.benchmark_step import Stepper, starting_state
+from jaxpose.pipelines.benchmark_step import Stepper, inference_program, starting_state
 from jaxpose.tasks import make_task
 from jaxpose.training.sharding import data_mesh, put_batch, replicate, replicated
 
-_CONFIG = define_config_flag(purpose="Config whose training step is profiled.")
-_STEPS = flags.DEFINE_integer("steps", 3, "Steps that are profiled.", lower_bound=1)
+_CONFIG = define_config_flag(purpose="Config whose training step or inference is profiled.")
+_MODE = flags.DEFINE_enum(
+    "mode", "train", ["train", "infer"], "The training step, or inference with BatchNorm folded."
+)
+_STEPS = flags.DEFINE_integer("steps", 3, "Calls that are profiled.", lower_bound=1)
 _NAMES = flags.DEFINE_integer("names", 12, "Single operations that are listed.", lower_bound=0)
 
 # Patterns of names, the first that is found tells the kind. Where XLA fuses, the name of the last
@@ -49,7 +53,8 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise UsageError(f"unexpected {argv[1:]} (see --help)")
     config, name = loaded_config(_CONFIG)
-    step = synthetic_step(config)
+    batch_size = config.batch_size if _MODE.value == "train" else config.eval.batch_size
+    step = synthetic_call(config, _MODE.value, batch_size)
     step()
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
@@ -61,7 +66,7 @@ def main(argv: list[str]) -> None:
     if not times:
         raise DataError("the profiler saw no operation of the device; another jax may write more")
     device = jax.devices()[0]
-    print(f"{name}, batch {config.batch_size}, {config.model.dtype}, synthetic data")
+    print(f"{name} {_MODE.value}, batch {batch_size}, {config.model.dtype}, synthetic data")
     print(f"{device.platform} ({device.device_kind}), jax {jax.__version__}")
     kinds = defaultdict[str, float](float)
     for operation, seconds in times.items():
@@ -69,22 +74,25 @@ def main(argv: list[str]) -> None:
     print("\n".join(table("kind", kinds, len(kinds)) + table("operation", times, _NAMES.value)))
 
 
-def synthetic_step(config: ConfigDict) -> Callable[[], Any]:
-    """A call of the config's training step on one random batch, which waits for the device."""
+def synthetic_call(config: ConfigDict, mode: str, batch_size: int) -> Callable[[], Any]:
+    """A call of the config's step or inference on one random batch, which waits for the device."""
     config = config.copy_and_resolve_references().unlock()
     completed(config)
     task, mesh = make_task(config), data_mesh()
+    batch = put_batch(mesh, random_batch(task, batch_size), task.example)
+    if mode == "infer":
+        inference, weights = inference_program(config, task, mesh)
+        return lambda: jax.block_until_ready(inference.run(weights, batch))
     program = train_program(config, task, mesh)
-    batch = put_batch(mesh, random_batch(task, config.batch_size), task.example)
     key = jax.jit(jax.random.key, out_shardings=replicated(mesh))(config.seed)
     stepper = Stepper(program, replicate(mesh, starting_state(config, task)), batch, key)
     return lambda: jax.block_until_ready(stepper())
 
 
 def table(title: str, times: Mapping[str, float], count: int) -> list[str]:
-    """The `count` largest entries, seconds a step, with their shares of all."""
+    """The `count` largest entries, seconds a call, with their shares of all."""
     whole = sum(times.values())
-    lines = ["", f"{title:40s} ms a step   share"]
+    lines = ["", f"{title:40s} ms a call   share"]
     for name, seconds in sorted(times.items(), key=lambda item: -item[1])[:count]:
         lines.append(f"{name[:40]:40s} {1e3 * seconds:9.2f} {100 * seconds / whole:6.1f} %")
     return [*lines, f"{'all':40s} {1e3 * whole:9.2f}"]

@@ -1,5 +1,6 @@
 """What tools/compare_torch.py races: our networks and their PyTorch twins, as calls that wait."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch_twins_ssd
 from torch.nn import functional
 
 from jaxpose.errors import UsageError
+from jaxpose.inference.folded import folded_variables
 from jaxpose.models import hourglass, ssd
 from jaxpose.ops.default_boxes import default_boxes
 from jaxpose.training.state import flatten, init_state, nested
@@ -33,8 +35,19 @@ def hardware(threads: int) -> str:
     )
 
 
+def release() -> None:
+    """Forget what the last race compiled and held.
+
+    Else torch.compile takes a second batch size for a dynamic one, which makes slower programs.
+    """
+    gc.collect()
+    torch._dynamo.reset()
+    if _TORCH_DEVICE == "cuda":
+        torch.cuda.empty_cache()
+
+
 def ours(network: str, mode: str, batch: int, dtype: str, width: float) -> Callable[[], None]:
-    """A call of our network; `mode` is 'forward' or 'train'.
+    """A call of our network; `mode` is 'forward', with BatchNorm folded, or 'train'.
 
     Raises:
       UsageError: an unknown network, or PyTorch without the GPU that jax has.
@@ -56,7 +69,9 @@ def ours(network: str, mode: str, batch: int, dtype: str, width: float) -> Calla
     state = init_state(model, (size, size, 3), initial, optimizer, seed=0)
     images = jax.device_put(_pictures(batch, size).astype(np.float32))
     if mode == "forward":
-        variables = jax.device_put(nested(state.params, state.batch_stats))
+        if network == "hourglass":  # the SSD has no BatchNorm
+            model = model.clone(folded=True)
+        variables = jax.device_put(folded_variables(nested(state.params, state.batch_stats)))
         run = jax.jit(model.apply)
         return lambda: jax.block_until_ready(run(variables, images))
     targets = jax.device_put(_targets(network, batch, size))

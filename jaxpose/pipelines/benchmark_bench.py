@@ -78,7 +78,8 @@ def utilisation_figures(program: Program, seconds: float, peaks: Peaks) -> dict[
 
     `mfu` is the model's FLOPs by XLA's count over seconds and the matrix product's FLOP/s: model
     FLOPs utilisation of PaLM (Chowdhery et al. 2022, appendix B) but for who counts, and against a
-    rate that was measured. Bandwidth likewise, by the bytes of the compiled program.
+    rate that was measured. Rematerialisation adds to the seconds, not to the model's FLOPs.
+    Bandwidth likewise, by the bytes of the compiled program, with all that it repeats.
     Both are of one device and its share of the work.
     """
     flops, reached = program.flops, program.bytes_accessed

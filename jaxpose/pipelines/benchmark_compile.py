@@ -51,7 +51,8 @@ class Program(NamedTuple):
       trace_seconds: from Python to what XLA is given; compile_seconds: of XLA.
       cache: whether the persistent cache had it: 'hit', 'miss', or 'off'.
       flops: of one call on one device, as XLA counts in what it is given (`asked_flops`); what it
-        compiles may pad, repeat or hide some. None where nobody counts.
+        compiles may pad, repeat or hide some. Those of the model: what rematerialisation computes
+        again counts once. None where nobody counts.
       flops_of: 'lowered' program, that is what XLA is given, or the 'compiled' one where only that
         is counted.
       flops_compiled, bytes_accessed: XLA's counts in what it compiled.
@@ -78,6 +79,7 @@ def build(
     *arguments: Any,
     devices: int = 1,
     count: Callable[[], float | None] = lambda: None,
+    repeats: bool = False,
 ) -> Program:
     """Compile a jitted function for arguments that may be abstract.
 
@@ -85,7 +87,8 @@ def build(
       step, arguments: the call.
       devices: that share it.
       count: FLOPs of the whole call, asked where this platform's client does not count them before
-        it compiles (as those of GPUs and TPUs do not).
+        it compiles (as those of GPUs and TPUs do not), and where the program repeats some.
+      repeats: whether it computes something twice by design, so that only `count` is the model's.
     """
     started = time.perf_counter()
     lowered = step.lower(*arguments)
@@ -97,13 +100,13 @@ def build(
     cache = "hit" if compilations.answered else "miss"
     if not (settings.jax_compilation_cache_dir and settings.jax_enable_compilation_cache):
         cache = "off"
-    asked, found = asked_flops(lowered) or count(), counts(compiled)
+    asked, found = (None if repeats else asked_flops(lowered)) or count(), counts(compiled)
     return Program(
         run=compiled,
         trace_seconds=traced - started,
         compile_seconds=took,
         cache=cache,
-        flops=asked / devices if asked else found.get("flops"),
+        flops=asked / devices if asked else None if repeats else found.get("flops"),
         flops_of="lowered" if asked else "compiled",
         flops_compiled=found.get("flops"),
         bytes_accessed=found.get("bytes accessed"),

@@ -2,10 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 from ml_collections import ConfigDict
 
 from jaxpose.errors import UsageError
@@ -13,6 +11,7 @@ from jaxpose.inference.bottom_up import is_bottom_up
 from jaxpose.inference.device_clock import DeviceClock
 from jaxpose.inference.estimator import PoseEstimator
 from jaxpose.inference.flow import Flow
+from jaxpose.inference.folded import folded
 from jaxpose.inference.frames import Frame
 from jaxpose.inference.options import Options, batch_sizes, person_threshold
 from jaxpose.inference.restore import Restored, restore
@@ -21,7 +20,7 @@ from jaxpose.pipelines.benchmark_batches import completed
 from jaxpose.pipelines.benchmark_bench import Bench, speed_figures
 from jaxpose.pipelines.benchmark_compile import Compilations
 from jaxpose.pipelines.benchmark_frames import Frames
-from jaxpose.pipelines.benchmark_step import random_variables
+from jaxpose.pipelines.benchmark_step import random_network
 from jaxpose.pipelines.benchmark_timing import Budget, Timing
 from jaxpose.pipelines.config_checks import check_config
 from jaxpose.pipelines.system_speed import Speed
@@ -108,9 +107,7 @@ def _network(checkpoint: str | None, config: ConfigDict | None) -> Restored | No
     config = config.copy_and_resolve_references().unlock()
     completed(config)
     check_config(config)
-    task = make_task(config)
-    weights = jax.device_put(random_variables(config, task))
-    return Restored(config, task, weights, 0, "", partial(jax.jit(task.predict_images), weights))
+    return random_network(config, make_task(config))
 
 
 def predict_row(
@@ -183,7 +180,7 @@ def _finder(networks: Networks, options: Options, dtype: str) -> Finds:
         return with_poses
     assert detector is not None
     functions = detector_functions(
-        detector, person_threshold(options, detector.config), options.nms_iou
+        folded(detector), person_threshold(options, detector.config), options.nms_iou
     )
 
     def boxes_alone(frames, count, clock):

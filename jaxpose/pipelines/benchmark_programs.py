@@ -22,8 +22,12 @@ Call = tuple[jax.stages.Wrapped, tuple[Any, ...]]
 
 
 def train_program(config: ConfigDict, task: Task, mesh: Mesh) -> Program:
-    """The training step of a config, for a state of `init_state` and batches of its size."""
-    return _compiled(_train_call, config, task, mesh)
+    """The training step of a config, for a state of `init_state` and batches of its size.
+
+    Its `flops` are those of the same step without rematerialisation: model FLOPs, of which `mfu` is
+    made, leave out what is computed a second time (PaLM, appendix B).
+    """
+    return _compiled(_train_call, config, task, mesh, counted=_without_remat(task))
 
 
 def augment_program(config: ConfigDict, task: Task, mesh: Mesh) -> Program:
@@ -32,7 +36,10 @@ def augment_program(config: ConfigDict, task: Task, mesh: Mesh) -> Program:
 
 
 def predict_program(config: ConfigDict, task: Task, mesh: Mesh) -> Program:
-    """A config's inference on batches of its evaluation, as `jaxpose.evaluate` runs it."""
+    """A config's inference on batches of its evaluation, as `jaxpose.evaluate` runs it.
+
+    Config and task of `inference.folded.folded` give what the estimator runs.
+    """
     return _compiled(_predict_call, config, task, mesh)
 
 
@@ -55,19 +62,33 @@ def _predict_call(config: ConfigDict, task: Task, mesh: Mesh) -> Call:
     return make_predict_step(task, mesh), (abstract(variables, replicated(mesh)), batch)
 
 
+def _without_remat(task: Task) -> Task:
+    model: Any = task.model
+    if not getattr(model, "remat", False):
+        return task
+    return task._replace(model=model.clone(remat=False))
+
+
 def _compiled(
-    call: Callable[[ConfigDict, Task, Mesh], Call], config: ConfigDict, task: Task, mesh: Mesh
+    call: Callable[[ConfigDict, Task, Mesh], Call],
+    config: ConfigDict,
+    task: Task,
+    mesh: Mesh,
+    counted: Task | None = None,
 ) -> Program:
+    counted = counted or task
+
     def count() -> float | None:
         try:
             host = jax.local_devices(backend="cpu")[:1]
         except RuntimeError:  # JAX_PLATFORMS leaves the CPU out
             return None
-        step, arguments = call(config, task, data_mesh(host))
+        step, arguments = call(config, counted, data_mesh(host))
         return asked_flops(step.lower(*arguments))
 
     step, arguments = call(config, task, mesh)
-    return build(step, *arguments, devices=mesh.size, count=count)
+    repeats = counted is not task
+    return build(step, *arguments, devices=mesh.size, count=count, repeats=repeats)
 
 
 def abstract_state(

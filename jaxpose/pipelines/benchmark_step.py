@@ -3,12 +3,16 @@
 import io
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 from typing import Any
 
 import jax
 import optax
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from jaxpose.inference.folded import folded
+from jaxpose.inference.restore import Restored
 from jaxpose.pipelines.benchmark_batches import completed, random_batch
 from jaxpose.pipelines.benchmark_bench import Bench, speed_figures, utilisation_figures
 from jaxpose.pipelines.benchmark_compile import Compilations, Program
@@ -49,14 +53,16 @@ def step_row(bench: Bench, batch_size: int, dtype: str) -> dict[str, Any]:
 
 
 def infer_row(bench: Bench, batch_size: int, dtype: str) -> dict[str, Any]:
-    """A network's inference on one random batch, from its input pictures to joints or boxes."""
+    """A network's inference on one random batch, from its input pictures to joints or boxes.
+
+    The network is the one that users run, see `inference_program`; so are the FLOPs.
+    """
     config = synthetic_config(bench, batch_size, dtype)
     if config.eval.get("flip_test", False):
         bench.data += "; flip test: every image passes twice"
     task, peaks = make_task(config), bench.peaks(dtype)
     bench.phase("compiling the network")
-    program = predict_program(config, task, bench.mesh)
-    weights = replicate(bench.mesh, random_variables(config, task))
+    program, weights = inference_program(config, task, bench.mesh)
     batch = device_batch(bench, task, batch_size)
     timing, counts = _measured(bench, lambda: program.run(weights, batch))
     return {
@@ -65,6 +71,17 @@ def infer_row(bench: Bench, batch_size: int, dtype: str) -> dict[str, Any]:
         **program.figures(),
         **counts,
     }
+
+
+def inference_program(config: ConfigDict, task: Task, mesh: Mesh) -> tuple[Program, Any]:
+    """A network with BatchNorm folded into convolutions, as `PoseEstimator` runs it.
+
+    Returns:
+      the compiled program (variables, batch) -> predictions, and random variables on the devices.
+    """
+    network = folded(random_network(config, task))
+    program = predict_program(network.config, network.task, mesh)
+    return program, replicate(mesh, jax.device_get(network.variables))
 
 
 class Stepper:
@@ -108,9 +125,10 @@ def starting_state(config: ConfigDict, task: Task) -> TrainState:
     return _silent_state(config, task, optimizer, ema=config.ema_decay > 0)
 
 
-def random_variables(config: ConfigDict, task: Task) -> dict[str, Any]:
-    """Nested Linen variables on the host that training from scratch begins with."""
-    return variables(_silent_state(config, task, optax.identity()))
+def random_network(config: ConfigDict, task: Task) -> Restored:
+    """The network that training from scratch begins with, as if it were restored."""
+    weights = jax.device_put(variables(_silent_state(config, task, optax.identity())))
+    return Restored(config, task, weights, 0, "", partial(jax.jit(task.predict_images), weights))
 
 
 def _silent_state(

@@ -10,10 +10,11 @@ Row = Mapping[str, Any]
 UNITS = {"predict": "frames"}
 # Whose FLOPs are told: of which program, and what a call of it does.
 _COUNTED = {"lowered": "before it optimises", "compiled": "of what it made of the program"}
+_STEP = "augmentation, network (rematerialisation not counted), loss, gradient and optimizer"
 _CALLS = {
-    "step": "augmentation, network, loss, gradient and optimizer",
-    "train": "augmentation, network, loss, gradient and optimizer",
-    "infer": "preparation, network and decoding",
+    "step": _STEP,
+    "train": _STEP,
+    "infer": "preparation, network (BatchNorm folded into convolutions) and decoding",
 }
 
 

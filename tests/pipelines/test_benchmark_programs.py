@@ -9,13 +9,14 @@ import pytest
 
 from jaxpose.defaults import DEFAULTS
 from jaxpose.inference.restore import Restored
-from jaxpose.pipelines import benchmark_compile, benchmark_peaks
+from jaxpose.pipelines import benchmark_compile, benchmark_peaks, benchmark_programs
 from jaxpose.pipelines.benchmark_batches import completed, random_batch
-from jaxpose.pipelines.benchmark_compile import Compilations, build, counts
+from jaxpose.pipelines.benchmark_compile import Compilations, asked_flops, build, counts
 from jaxpose.pipelines.benchmark_frames import random_boxes
 from jaxpose.pipelines.benchmark_peaks import measure_peaks
 from jaxpose.pipelines.benchmark_predict import Networks
-from jaxpose.pipelines.benchmark_programs import augment_program
+from jaxpose.pipelines.benchmark_programs import augment_program, predict_program, train_program
+from jaxpose.pipelines.benchmark_step import inference_program
 from jaxpose.tasks import make_task
 from jaxpose.training.sharding import data_mesh
 
@@ -46,6 +47,42 @@ def test_a_platform_that_does_not_count_is_counted_for(monkeypatch):
     product = jax.jit(lambda x: x @ x)
     assert build(product, matrix, devices=2, count=lambda: 10.0).flops == 5
     assert build(product, matrix).flops == 2 * 4**3  # of what was compiled
+    assert build(product, matrix, repeats=True).flops is None  # that of what repeats is not told
+
+
+@pytest.fixture
+def lowered(monkeypatch):
+    """Programs are traced and counted only: what XLA is given, what counts instead, and whether."""
+
+    def build(step, *arguments, devices, count, repeats):
+        own = asked_flops(step.lower(*arguments))
+        return SimpleNamespace(own=own, counted=count() if repeats else own, repeats=repeats)
+
+    monkeypatch.setattr(benchmark_programs, "build", build)
+
+
+def tiny_pose(remat=False):
+    """Config, task and mesh of an hourglass of one stack."""
+    config = DEFAULTS["pose"]()
+    config.model.update(stacks=1, blocks=1, features=8, depth=1, remat=remat)
+    config.update(input_size=(32, 32), canvas=64, batch_size=2)
+    config.eval.batch_size = 2
+    return config, make_task(config), data_mesh()
+
+
+def test_rematerialisation_is_no_work_of_the_model(lowered):
+    plain, again = (train_program(*tiny_pose(remat)) for remat in (False, True))
+    assert again.counted == plain.own > 1e6 and again.own > 1.1 * plain.own
+    assert again.repeats and not plain.repeats
+
+
+def test_inference_is_of_the_folded_network(lowered):
+    """As the estimator's: fewer operations than the network has as it is trained."""
+    config, task, mesh = tiny_pose()
+    program, weights = inference_program(config, task, mesh)
+    assert 1e6 < program.counted < predict_program(config, task, mesh).counted
+    # Of the three BatchNorms of each of 8 residuals the first is left, a mean and a variance.
+    assert len(jax.tree.leaves(weights["batch_stats"])) == 2 * 8
 
 
 def test_xla_counts_a_matrix_product():
