@@ -25,6 +25,7 @@ from jaxpose.errors import DataError
 
 # (record, reason) of each person or frame that could not be converted.
 Problems = list[tuple[str, str]]
+DECODING = "JPEGs were decoded at 1/2, 1/4 or 1/8 of their size where no record keeps more of them"
 _WHOLE = -1  # instead of the index of a person: the whole frame
 
 
@@ -59,8 +60,8 @@ def convert_frame(job: FrameJob, plan: Plan) -> tuple[list[Record], Problems]:
 
     A JPEG of which no record keeps more is decoded reduced (PoseTrack's frames of 1280 x 720 px on
     a canvas of 512 px: half the size), which about halves the time of decoding and area averaging.
-    The pixels then differ by 0.2 to 1.8 grey levels in the mean, about as much as the records' own
-    JPEG quality 95 changes them.
+    Their pixels then differ by 0.2 to 1.8 grey levels in the mean, about as much as the records'
+    own JPEG quality 95 changes them.
     """
     frame, name = job.frame, str(job.path)
     try:
