@@ -8,7 +8,7 @@ from pathlib import Path
 from jaxpose.annotations.people import BOX_OFFSETS, BoxOffsets
 from jaxpose.annotations.schema import Rejections
 from jaxpose.data.canvas import JPEG_QUALITY
-from jaxpose.data.convert import convert_split
+from jaxpose.data.convert import DECODING, convert_split
 from jaxpose.data.manifest import (
     FILE_NAME,
     FORMATS,
@@ -177,6 +177,7 @@ def finish(
         notes += tally.notes(split, plan.classes, plan.box_offsets)
         count = sum(shard.records for shard in described)
         splits[split] = Split(count, described, tally.most_boxes, tally.most_ignored)
+    notes.append(DECODING)
     manifest = Manifest(
         path=folder,
         dataset=plan.dataset,

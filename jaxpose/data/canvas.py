@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from jaxpose.annotations.images import REDUCTIONS
+
 JPEG_QUALITY = 95
 _UNIT = 200.0
 
@@ -31,11 +33,16 @@ class Span:
 
 @dataclass(frozen=True)
 class Canvas:
-    """Which part of the photograph lies where on a canvas of `side` x `side` px."""
+    """Which part of the photograph lies where on a canvas of `side` x `side` px.
+
+    `reduction` is 1, 2, 4 or 8: by so much the photograph may be reduced when it is decoded. The
+    spans begin and end at its multiples in the source, at whole pixels of what is decoded then.
+    """
 
     x: Span
     y: Span
     side: int
+    reduction: int
 
     @property
     def matrix(self) -> np.ndarray:
@@ -50,10 +57,17 @@ class Canvas:
 
 
 def frame_canvas(width: int, height: int, side: int) -> Canvas:
-    """The whole photograph at the top left; longer side at most `side`, never enlarged."""
+    """The whole photograph at the top left; longer side at most `side`, never enlarged.
+
+    Whole up to its last pixels beyond a multiple of `reduction`, less than one of the canvas.
+    """
     factor = min(1.0, side / max(width, height))
-    fitted = [max(1, round(length * factor)) for length in (width, height)]
-    return Canvas(Span(0, width, 0, fitted[0]), Span(0, height, 0, fitted[1]), side)
+    n = next(n for n in _reductions(factor) if n <= min(width, height))
+    x, y = (
+        Span(0, length, 0, max(1, round(length * factor)))
+        for length in (width // n * n, height // n * n)
+    )
+    return Canvas(x, y, side, n)
 
 
 def person_canvas(
@@ -73,13 +87,24 @@ def person_canvas(
       None where the square holds no pixel of the photograph.
     """
     crop_side = _UNIT * scale
-    x = _person_span(float(center[0]), crop_side, width, side)
-    y = _person_span(float(center[1]), crop_side, height, side)
-    return None if x is None or y is None else Canvas(x, y, side)
+    for n in _reductions(min(1.0, side / (2 * crop_side))):
+        x = _person_span(float(center[0]), crop_side, width, side, n)
+        y = _person_span(float(center[1]), crop_side, height, side, n)
+        if x is not None and y is not None:
+            return Canvas(x, y, side, n)
+    return None
 
 
-def _person_span(center: float, reach: float, length: int, side: int) -> Span | None:
-    """One axis of the square [center - reach, center + reach) of a photograph of `length` px."""
+def _reductions(factor: float) -> list[int]:
+    """Reductions in decoding that leave a canvas of this factor nothing to enlarge, from above."""
+    return [n for n in reversed(REDUCTIONS) if n * factor <= 1]
+
+
+def _person_span(center: float, reach: float, length: int, side: int, n: int) -> Span | None:
+    """One axis of the square [center - reach, center + reach) of a photograph of `length` px.
+
+    Cut to multiples of n px; None where nothing is left.
+    """
     factor = min(1.0, side / (2 * reach))
     start = max(0, int(np.ceil(center - reach)))
     stop = min(length, int(np.floor(center + reach)))
@@ -87,6 +112,7 @@ def _person_span(center: float, reach: float, length: int, side: int) -> Span | 
         offset = round(side / 2 - center)
         start, stop = max(start, -offset), min(stop, side - offset)
         return Span(start, stop, start + offset, stop + offset) if start < stop else None
+    start, stop = -(-start // n) * n, stop // n * n
     if start >= stop:
         return None
     kept = min(side, max(1, round(factor * (stop - start))))
@@ -96,16 +122,30 @@ def _person_span(center: float, reach: float, length: int, side: int) -> Span | 
     return Span(start, stop, first, first + kept)
 
 
-def encode_canvas(image: np.ndarray, canvas: Canvas, quality: int = JPEG_QUALITY) -> bytes:
-    """JPEG of the part of an RGB image uint8 [H, W, 3] that the canvas shows.
+def shown(image: np.ndarray, canvas: Canvas, reduction: int = 1) -> np.ndarray:
+    """The part of an image uint8 [H, W, 3] that the canvas shows, at its size there.
 
     Reduced by area averaging, so that nothing aliases.
+
+    Args:
+      image: the photograph, decoded at 1 / `reduction` of its size.
+      canvas: whose own reduction is a multiple of that.
+      reduction: see `images.decode_reduced`.
     """
     x, y = canvas.x, canvas.y
-    part = cv2.cvtColor(image[y.start : y.stop, x.start : x.stop], cv2.COLOR_RGB2BGR)
+    rows = slice(y.start // reduction, y.stop // reduction)
+    part = image[rows, x.start // reduction : x.stop // reduction]
     size = (x.last - x.first, y.last - y.first)
-    if (part.shape[1], part.shape[0]) != size:
-        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    if (part.shape[1], part.shape[0]) == size:
+        return part
+    return cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+
+
+def encode_canvas(
+    image: np.ndarray, canvas: Canvas, quality: int = JPEG_QUALITY, reduction: int = 1
+) -> bytes:
+    """JPEG of what `shown` gives of an RGB image uint8 [H, W, 3]."""
+    part = cv2.cvtColor(shown(image, canvas, reduction), cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise RuntimeError("OpenCV could not encode a JPEG")

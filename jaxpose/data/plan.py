@@ -197,7 +197,8 @@ def source_digest(
 
     That is the name, config, canvas, box offsets and JPEG quality, the content of every annotation
     file, and name and size of every image; an image replaced by another of the same size in bytes
-    is not noticed.
+    is not noticed. How JPEGs are decoded is not in it: sets that an earlier version built, from
+    JPEGs decoded whole, stay valid, and lack the note `convert.DECODING` in their manifest.
     """
     splits = {
         name: {

@@ -85,6 +85,8 @@ def _finished(batch: Batch, futures: list[Future[None]]) -> Batch:
 
 def decode_jpeg(data: np.ndarray, name: str) -> np.ndarray:
     """uint8 RGB [H, W, 3] of JPEG bytes uint8 [N]; raises DataError naming the record."""
+    # Always whole: half the size takes 0.8 instead of 1.0 ms for a canvas of 512 px, and would put
+    # canvases between pixels. Records on a canvas of half the side save more (--canvas).
     bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None:
         raise DataError(f"{name}: record holds no readable JPEG")

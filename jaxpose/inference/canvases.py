@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
-from jaxpose.data.canvas import Canvas, frame_canvas
+from jaxpose.data.canvas import frame_canvas, shown
 
 # COCO's longer side, 720p, 1080p, 4K: the usual frames fill their canvas in one direction.
 SIDES = (640, 1280, 2048, 4096)
@@ -55,15 +54,7 @@ class CanvasBatch:
         """
         row, canvas = self.count, frame_canvas(image.shape[1], image.shape[0], self.side)
         width, height = canvas.x.last, canvas.y.last
-        self.images[row, :height, :width] = reduced(image, canvas)
+        self.images[row, :height, :width] = shown(image, canvas)
         self.matrices[row], self.valid[row] = canvas.matrix, canvas.valid
         self.count += 1
         return row
-
-
-def reduced(image: np.ndarray, canvas: Canvas) -> np.ndarray:
-    """The frame at the size that it has on the canvas: itself, or smaller."""
-    size = (canvas.x.last, canvas.y.last)
-    if (image.shape[1], image.shape[0]) == size:
-        return image
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

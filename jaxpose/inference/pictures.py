@@ -33,6 +33,8 @@ def read_picture(path: str | Path) -> Picture:
     if Path(path).exists() and not Path(path).is_file():
         raise DataError(f"{path}: no file; a picture or video, or a folder of them, is expected")
     data = read_bytes(path)
+    # Never reduced, though half the size would take 33 instead of 72 ms for 12 megapixels: canvases
+    # of up to 4096 px keep all pixels of most pictures, for small people, and so do drawings.
     image = decode_image(data, str(path))
     orientation = exif_orientation(data)
     if orientation == 1:

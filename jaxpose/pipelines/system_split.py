@@ -197,7 +197,7 @@ def _decoded(frame: Frame, path: Path) -> inference.Frame:
     started = time.perf_counter()
     image = read_image(path)
     try:
-        check_size(frame, image)
+        check_size(frame, image.shape[1], image.shape[0])
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     took = time.perf_counter() - started

@@ -11,6 +11,7 @@ from jaxpose.annotations.schema import AnnotationSet, Frame, Person
 from jaxpose.annotations.voc import CLASSES
 from jaxpose.annotations.voc_writing import write_voc
 from jaxpose.data.build import build
+from jaxpose.data.convert import DECODING
 from jaxpose.data.manifest import open_records
 from jaxpose.data.shard_files import read_window
 from jaxpose.errors import DataError, UsageError
@@ -79,6 +80,7 @@ def test_voc_as_shards(devkit, tmp_path):
         "validation is VOC2007 test",
         "train object boxes: 18 annotated",
         "validation object boxes: 5 annotated",
+        DECODING,
     )
     for row in rows_of(folder, "validation"):
         count = {"VOC2007/000006": 1, "VOC2007/000007": 0, "VOC2007/000008": 4}[row["image/id"]]

@@ -6,6 +6,7 @@ from jaxpose.annotations.posetrack18 import write_posetrack18
 from jaxpose.annotations.schema import AnnotationSet, Frame, Person
 from jaxpose.data import sources
 from jaxpose.data.build import build
+from jaxpose.data.convert import DECODING
 from jaxpose.data.manifest import open_records
 from jaxpose.data.shard_files import read_window
 from jaxpose.errors import DataError
@@ -108,6 +109,7 @@ def test_boxes_from_keypoints_get_the_extent_asked_for(videos, tmp_path):
         "validation person boxes: 3 from keypoint extent x 1.5",
         "validation crops: 3 from head box",
         "validation head sizes: 3 as 0.6 x head-box diagonal",
+        DECODING,
     )
     split = manifest.split("validation")
     assert (split.most_boxes, split.most_ignored) == (2, 1)

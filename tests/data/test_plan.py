@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from jaxpose.annotations.people import BOX_OFFSETS
 from jaxpose.annotations.schema import AnnotationSet, Frame, Person, Rejections
 from jaxpose.data.convert import convert_split
-from jaxpose.data.plan import SourceSplit, make_plan
+from jaxpose.data.plan import SourceSplit, make_plan, source_digest
 from jaxpose.errors import DataError
 from jaxpose.skeletons import COCO, LSP, Skeleton
 
@@ -143,3 +144,9 @@ def test_the_digest_depends_on_the_annotations_and_the_images(tmp_path):
     (tmp_path / "1.png").write_bytes(b"other")
     digests.add(make_plan("set", "people", 64, {"train": source}, Rejections()).digest)
     assert len(digests) == 5
+
+
+def test_records_of_earlier_versions_keep_their_digest():
+    """Computed when JPEGs were still decoded whole: such sets must not be refused."""
+    digest = source_digest("set", "people", 64, BOX_OFFSETS, {}, {})
+    assert digest == "b21a59efea9e8c0b0c4d25b229bec1dbc59f2f4af19e72e7370f150b714d31e5"

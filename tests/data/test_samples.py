@@ -11,6 +11,7 @@ import pytest
 from jaxpose.annotations.coco import read_coco_keypoints, write_coco_keypoints
 from jaxpose.annotations.images import read_image
 from jaxpose.data.build import build
+from jaxpose.data.convert import DECODING
 from jaxpose.data.manifest import open_records
 from jaxpose.data.people_batches import people_rows
 from jaxpose.data.pipeline import eval_batches
@@ -119,5 +120,5 @@ def test_coco_boxes(tmp_path):
     folder = SAMPLES / "coco"
     source = Source(folder, validation=folder / "test_coco.json", images=folder)
     built = build("coco_detection", source, tmp_path, "images", format="shards", progress=False)
-    assert open_records(built).notes == ("validation person boxes: 14 annotated",)
+    assert open_records(built).notes == ("validation person boxes: 14 annotated", DECODING)
     assert sum(len(row["people/box_xyxy"]) for row in records(built, "validation")) == 14
