@@ -7,7 +7,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 
+from jaxpose.config import to_json
 from jaxpose.errors import DataError, UsageError
 from jaxpose.evaluation.detection import DetectionEvaluator
 from jaxpose.evaluation.operating_points import operating_points, points_table
@@ -21,6 +23,8 @@ from jaxpose.pipelines.choose_threshold import (
 from jaxpose.pipelines.evaluate import opened_split
 from jaxpose.pipelines.record_sets import drawn_folder
 from jaxpose.tasks import make_task
+from jaxpose.training.weight_file import write_weight_file
+from jaxpose.training.weights import Weights
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -133,8 +137,25 @@ def drawn(data):
     return {"dataset": "posetrack18", "data_dir": str(drawn_folder(str(data), Path()))}
 
 
-def test_a_detector_s_points_on_its_training_split(networks, drawn):
-    file = str(networks["detection"])
+@pytest.fixture
+def detector(networks, tmp_path):
+    """File of a detector that sees nothing: each default box is itself, with a score of its own."""
+    network, rng = restore(networks["detection"]), np.random.default_rng(1)
+    params = flatten_dict(network.variables["params"], sep="/")
+    for name, value in params.items():
+        if name.startswith(("conf_", "loc_")):
+            params[name] = np.zeros_like(value)
+        if name.startswith("conf_") and name.endswith("bias"):
+            level = int(name[len("conf_")])  # large boxes score high, and are as large as people
+            params[name][1::2] = 2 * level - 4 + rng.normal(0, 1, len(value) // 2)
+    statistics = flatten_dict(network.variables["batch_stats"], sep="/")
+    weights = Weights(1, params, statistics, False, {}, {}, "")
+    write_weight_file(tmp_path / "blind.npz", weights, to_json(network.config))
+    return str(tmp_path / "blind.npz")
+
+
+def test_a_detector_s_points_on_its_training_split(detector, drawn):
+    file = detector
     sweep, restored = sweep_thresholds(file, **drawn), restore(file)
     rules = {"plus_one": False, "classes": ("person",)}
     records = opened_split(file, restored, split="train", **drawn, **rules)
