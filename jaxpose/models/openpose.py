@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxpose.errors import UsageError
+from jaxpose.models.convolution import Conv
 from jaxpose.models.vgg import VGG19Trunk, conv_relu, scaled
 
 # Channels and kernel sizes of a branch before its 1x1 output, in stage 1 and in those after it.
@@ -60,7 +61,7 @@ class Branch(nn.Module):
             )
         # Never bfloat16: its 8 bits would give ties around the maxima.
         wide = None if self.dtype is None else jnp.promote_types(self.dtype, jnp.float32)
-        output = nn.Conv(
+        output = Conv(
             self.outputs,
             (1, 1),
             dtype=wide,

@@ -4,20 +4,14 @@ import flax.linen as nn
 import jax
 from jax.typing import DTypeLike
 
-from jaxpose.models.pointwise import PointwiseConv
+from jaxpose.models.convolution import Conv
 
 
-def conv(
-    features: int, size: int, dtype: DTypeLike | None, name: str, stride: int = 1
-) -> nn.Conv | PointwiseConv:
+def conv(features: int, size: int, dtype: DTypeLike | None, name: str, stride: int = 1) -> nn.Conv:
     """A square convolution that keeps the size divided by `stride`, with Torch7's initial range."""
     init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # as `initial_value`
-    if size == stride == 1:
-        return PointwiseConv(features, dtype=dtype, kernel_init=init, name=name)
     padding = size // 2  # 'SAME' would pad the strided convolution by (2, 3), Torch by (3, 3)
-    return nn.Conv(
-        features, (size, size), stride, padding, dtype=dtype, kernel_init=init, name=name
-    )
+    return Conv(features, (size, size), stride, padding, dtype=dtype, kernel_init=init, name=name)
 
 
 def norm_relu(

@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxpose.errors import UsageError
+from jaxpose.models.convolution import Conv
 from jaxpose.models.vgg import HE_NORMAL, VGG16, conv_relu, scaled
 from jaxpose.ops.default_boxes import BOXES_PER_CELL
 
@@ -150,7 +151,7 @@ class SSD(nn.Module):
         """[B,h,w,C] -> [B,h*w*boxes,values]."""
         # Never bfloat16: its 8 bits would tie scores and move boxes by whole pixels.
         wide = None if self.dtype is None else jnp.promote_types(self.dtype, jnp.float32)
-        head = nn.Conv(
+        head = Conv(
             boxes * values,
             (3, 3),
             padding=1,

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
-from jaxpose.models.pointwise import PointwiseConv
+from jaxpose.models.convolution import Conv
 from jaxpose.models.pooling import max_pool
 
 # Convolutions and channels of the five blocks; every block but the last ends in a 2x2 pooling.
@@ -52,13 +52,8 @@ def conv_relu(
     """
     types: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype}
     start: dict[str, Any] = {"use_bias": not batch_norm, "kernel_init": kernel_init, "name": name}
-    if size == stride == 1 and not padding:
-        x = PointwiseConv(channels, **start, **types)(x)
-    else:
-        window = (size, size)
-        x = nn.Conv(channels, window, stride, padding, kernel_dilation=dilation, **start, **types)(
-            x
-        )
+    window = (size, size)
+    x = Conv(channels, window, stride, padding, kernel_dilation=dilation, **start, **types)(x)
     if batch_norm:
         # Flax reduces in float32 at least, whatever `dtype` is, and keeps float64 in float64.
         x = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name=f"{name}_bn", **types)(x)

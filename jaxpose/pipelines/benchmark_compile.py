@@ -55,7 +55,7 @@ class Program(NamedTuple):
         again counts once. None where nobody counts.
       flops_of: 'lowered' program, that is what XLA is given, or the 'compiled' one where only that
         is counted.
-      flops_compiled, bytes_accessed: XLA's counts in what it compiled.
+      flops_compiled, bytes_accessed: XLA's counts in what it compiled, where a loop counts once.
       planned_memory_bytes: arguments, results and temporaries on one device, as XLA plans.
     """
 
@@ -91,19 +91,20 @@ def build(
       repeats: whether it computes something twice by design, so that only `count` is the model's.
     """
     started = time.perf_counter()
-    lowered = step.lower(*arguments)
-    traced = time.perf_counter()
+    traced = step.trace(*arguments)
+    lowered = traced.lower()
+    ready = time.perf_counter()
     with Compilations() as compilations:
         compiled = lowered.compile()
-    took = time.perf_counter() - traced
+    took = time.perf_counter() - ready
     settings: Any = jax.config
     cache = "hit" if compilations.answered else "miss"
     if not (settings.jax_compilation_cache_dir and settings.jax_enable_compilation_cache):
         cache = "off"
-    asked, found = (None if repeats else asked_flops(lowered)) or count(), counts(compiled)
+    asked, found = (None if repeats else asked_flops(traced)) or count(), counts(compiled)
     return Program(
         run=compiled,
-        trace_seconds=traced - started,
+        trace_seconds=ready - started,
         compile_seconds=took,
         cache=cache,
         flops=asked / devices if asked else None if repeats else found.get("flops"),
@@ -114,13 +115,15 @@ def build(
     )
 
 
-def asked_flops(lowered: jax.stages.Lowered) -> float | None:
+def asked_flops(traced: jax.stages.Traced) -> float | None:
     """FLOPs of all devices before XLA optimises: those of the model, the same on any hardware.
 
     Every output element of an operation is one, a multiplication with its addition two; positions
-    of a convolution that fall on padding or between dilated elements are none. A loop counts once.
+    of a convolution that fall on padding or between dilated elements are none. A loop counts once,
+    so it is the program for a TPU that is counted: that for a CPU has loops in its gradients
+    (`models.convolution`).
     """
-    return counts(lowered).get("flops")
+    return counts(traced.lower(lowering_platforms=("tpu",))).get("flops")
 
 
 def counts(stage: jax.stages.Lowered | jax.stages.Compiled) -> dict[str, float]:

@@ -84,7 +84,7 @@ def _compiled(
         except RuntimeError:  # JAX_PLATFORMS leaves the CPU out
             return None
         step, arguments = call(config, counted, data_mesh(host))
-        return asked_flops(step.lower(*arguments))
+        return asked_flops(step.trace(*arguments))
 
     step, arguments = call(config, task, mesh)
     repeats = counted is not task

@@ -135,7 +135,7 @@ def _notes(mode: str, rows: Sequence[Row]) -> list[str]:
         optimises = " ".join({_COUNTED[row["flops_of"]] for row in found})
         notes.append(
             f"GFLOP: of a call on one device, by XLA's count {optimises}; {_CALLS[mode]}; "
-            "bandwidth: XLA's bytes accessed, of which caches serve some"
+            "bandwidth: XLA's bytes accessed (of a loop once), of which caches serve some"
         )
     if any("augment_share" in row for row in found):
         notes.append("augment: augmentation and targets compiled alone, as a share of the step")

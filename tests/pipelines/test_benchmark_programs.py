@@ -40,7 +40,7 @@ def test_a_platform_that_does_not_count_is_counted_for(monkeypatch):
     config.update(input_size=(64, 64), batch_size=2)
     task, mesh = make_task(config), data_mesh()
     found = augment_program(config, task, mesh)
-    monkeypatch.setattr(benchmark_compile, "asked_flops", lambda lowered: None)
+    monkeypatch.setattr(benchmark_compile, "asked_flops", lambda traced: None)
     again = augment_program(config, task, mesh)
     assert again.flops == found.flops > 1e5 and again.flops_of == "lowered"
     matrix = jnp.ones((4, 4))
@@ -55,7 +55,7 @@ def lowered(monkeypatch):
     """Programs are traced and counted only: what XLA is given, what counts instead, and whether."""
 
     def build(step, *arguments, devices, count, repeats):
-        own = asked_flops(step.lower(*arguments))
+        own = asked_flops(step.trace(*arguments))
         return SimpleNamespace(own=own, counted=count() if repeats else own, repeats=repeats)
 
     monkeypatch.setattr(benchmark_programs, "build", build)

@@ -43,8 +43,8 @@ def test_state_has_the_paths_and_shapes_of_flax():
 
 def test_statistics_start_as_in_flax():
     state = toy_state()
-    np.testing.assert_array_equal(state.batch_stats["norm/mean"], np.zeros(3))
-    np.testing.assert_array_equal(state.batch_stats["norm/var"], np.ones(3))
+    np.testing.assert_array_equal(state.batch_stats["norm/mean"], np.zeros(toy.FEATURES))
+    np.testing.assert_array_equal(state.batch_stats["norm/var"], np.ones(toy.FEATURES))
 
 
 def test_optimizer_state_is_that_of_optax():
@@ -79,7 +79,7 @@ def test_variables_are_nested_and_choose_the_average():
     plain, averaged = states.variables(state), states.variables(state, ema=True)
     np.testing.assert_array_equal(plain["params"]["last"]["bias"], [0, 0])
     np.testing.assert_array_equal(averaged["params"]["last"]["bias"], [1, 1])
-    np.testing.assert_array_equal(averaged["batch_stats"]["norm"]["var"], [1, 1, 1])
+    np.testing.assert_array_equal(averaged["batch_stats"]["norm"]["var"], np.ones(toy.FEATURES))
     without = state._replace(ema={})
     assert_trees_equal(states.variables(without, ema=True), plain)
     assert_trees_equal(states.flatten(plain["params"]), state.params)
