@@ -92,6 +92,7 @@ def detection_config() -> ConfigDict:
             # batch_norm of the heads only; what BatchNorm follows is He normal.
             "head_init": "normal",
             "head_init_std": 0.01,
+            "remat": False,  # keep less for the backward pass and compute it again: larger batches
         },
         "default_boxes": {"scales": "voc", "truncate_sizes": True, "clip": "none"},
         "matching": {

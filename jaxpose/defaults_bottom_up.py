@@ -37,6 +37,7 @@ def bottom_up_config() -> ConfigDict:
             "batch_norm": False,
             "dtype": "float32",
             "base_weights": "",  # torchvision's VGG19 of ImageNet: .safetensors, .npz or .pth
+            "remat": False,  # keep less for the backward pass and compute it again: larger batches
         },
         "targets": {
             # px of the network input

@@ -48,7 +48,7 @@ REQUIREMENTS = {
         tree="mpii_human_pose_v1_u12_1.mat or annot/train.json and annot/valid.json\nimages/*.jpg",
         command=_command("mpii"),
         disk=_disk(25_204, "people of the usual train and val", 33, "5 of them"),
-        time=_time(25_204, 8.6, "5 of them"),
+        time=_time(25_204, 6, "5 of them"),
     ),
     "posetrack17": Requirement(
         homepage="https://posetrack.net",
@@ -57,7 +57,7 @@ REQUIREMENTS = {
         "images named in the annotations, relative to SOURCE",
         command=_command("posetrack17"),
         disk=_disk(120_000, "people, as PoseTrack is described,", 64, "14 of PoseTrack18"),
-        time=_time(20_000, 41, "3 of PoseTrack18 with 14 people"),
+        time=_time(20_000, 37, "3 of PoseTrack18 with 14 people"),
     ),
     "posetrack18": Requirement(
         homepage="https://posetrack.net",
@@ -66,7 +66,7 @@ REQUIREMENTS = {
         "images/{train,val}/VIDEO/*.jpg (as named in the annotations)",
         command=_command("posetrack18"),
         disk=_disk(120_000, "people, as PoseTrack is described,", 64, "14 of PoseTrack18"),
-        time=_time(20_000, 41, "3 of PoseTrack18 with 14 people"),
+        time=_time(20_000, 37, "3 of PoseTrack18 with 14 people"),
     ),
     "coco_keypoints": Requirement(
         homepage="https://cocodataset.org/#download",

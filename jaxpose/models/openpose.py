@@ -9,6 +9,7 @@ one public port has one after the maps of the last stage, by a misspelt layer na
 import re
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -106,6 +107,8 @@ class OpenPose(nn.Module):
       dtype: of the computation; None follows images and parameters. With bfloat16 the parameters,
         the statistics and the outputs stay float32.
       param_dtype: of the parameters.
+      remat: keep only the outputs of trunk and stages for the backward pass, and compute their
+        insides again.
 
     Raises:
       UsageError: a size without meaning.
@@ -118,6 +121,7 @@ class OpenPose(nn.Module):
     width: float = 1.0
     dtype: DTypeLike | None = jnp.float32
     param_dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     def __post_init__(self) -> None:
         sizes = (self.num_parts, self.num_limbs, self.stages)
@@ -152,7 +156,9 @@ class OpenPose(nn.Module):
         """
         _check_images(images)
         how = (self.batch_norm, self.width, self.dtype, self.param_dtype)
-        features = VGG19Trunk(*how, name="vgg")(images, train)
+        trunk_type: type[VGG19Trunk] = _kept_outside(VGG19Trunk) if self.remat else VGG19Trunk
+        stage_type: type[Stage] = _kept_outside(Stage) if self.remat else Stage
+        features = trunk_type(*how, name="vgg")(images, train)
         conv = partial(
             conv_relu,
             padding=1,
@@ -165,7 +171,7 @@ class OpenPose(nn.Module):
             features = conv(features, scaled(channels, self.width), 3, name=name)
         fields, maps, x = [], [], features
         for number in range(1, self.stages + 1):
-            stage = Stage(
+            stage = stage_type(
                 FIRST_STAGE if number == 1 else LATER_STAGES,
                 self.num_parts,
                 self.num_limbs,
@@ -177,6 +183,10 @@ class OpenPose(nn.Module):
             maps.append(outputs[1])
             x = jnp.concatenate([*(one.astype(features.dtype) for one in outputs), features], -1)
         return jnp.stack(fields), jnp.stack(maps)
+
+
+def _kept_outside(layers: Any) -> Any:
+    return nn.remat(layers, static_argnums=(2,))  # `train`; the names of parameters stay
 
 
 def _check_images(images: jax.Array) -> None:

@@ -71,6 +71,7 @@ class SSD(nn.Module):
       dtype: of the computation; None follows images and parameters. With bfloat16 the parameters,
         BatchNorm statistics, L2Norm and heads stay float32.
       param_dtype: of the parameters.
+      remat: of `VGG16`; for larger batches. Values and names are the same.
 
     Raises:
       UsageError: another image size, fewer than two classes or a width that is not positive.
@@ -82,6 +83,7 @@ class SSD(nn.Module):
     width: float = 1.0
     dtype: DTypeLike | None = jnp.float32
     param_dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     def __post_init__(self) -> None:
         if self.image_size not in EXTRAS:
@@ -122,7 +124,7 @@ class SSD(nn.Module):
     def _source_maps(self, images: jax.Array, train: bool) -> list[jax.Array]:
         dtype, param_dtype = self.dtype, self.param_dtype
         init = HE_NORMAL if self.batch_norm else _NEW_INIT
-        base = VGG16(self.batch_norm, self.width, dtype, param_dtype, init, name="vgg")
+        base = VGG16(self.batch_norm, self.width, dtype, param_dtype, init, self.remat, name="vgg")
         conv4_3, x = base(images, train)
         maps = [L2Norm(dtype, param_dtype, name="l2norm")(conv4_3), x]
         conv = partial(

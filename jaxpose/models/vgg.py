@@ -5,6 +5,7 @@ After `VGGNetBody(fully_conv, reduced, dilated)` of weiliu89/caffe (model_libs.p
 explicit, since 'SAME' pads strided and dilated convolutions differently.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -69,6 +70,8 @@ class VGG16(nn.Module):
       dtype: of the computation; None follows images and parameters.
       param_dtype: of the parameters.
       fc_init: of the kernels of fc6 and fc7 under `init`.
+      remat: keep only the inputs of the five blocks for the backward pass, and compute what lies
+        between them again.
     """
 
     batch_norm: bool = False
@@ -76,6 +79,7 @@ class VGG16(nn.Module):
     dtype: DTypeLike | None = jnp.float32
     param_dtype: DTypeLike = jnp.float32
     fc_init: Initializer = HE_NORMAL
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
@@ -89,26 +93,34 @@ class VGG16(nn.Module):
           conv4_3 after its ReLU [B,H/8,W/8,512] and fc7 after its ReLU [B,H/16,W/16,1024] (sides
           rounded up, channels times `width`).
         """
-        conv = partial(
-            conv_relu,
-            train=train,
-            batch_norm=self.batch_norm,
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-        )
-        for block, (count, channels) in enumerate(BLOCKS, start=1):
-            for index in range(1, count + 1):
-                name = f"conv{block}_{index}"
-                x = conv(x, scaled(channels, self.width), 3, padding=1, name=name)
+        block_maps = nn.remat(VGG16._block, static_argnums=(2, 3)) if self.remat else VGG16._block
+        for block in range(1, 6):
+            x = block_maps(self, x, block, train)
             if block == 4:
                 conv4_3 = x
             if block < 5:
                 x = max_pool(x)
         # The classifier is subsampled, so its pooling loses the stride and fc6 gains a dilation.
         x = nn.max_pool(x, window_shape=(3, 3), strides=(1, 1), padding=[(1, 1), (1, 1)])
-        fc = partial(conv, kernel_init=self.fc_init)
+        fc = partial(self._conv(train), kernel_init=self.fc_init)
         x = fc(x, scaled(FC_CHANNELS, self.width), 3, padding=6, dilation=6, name="fc6")
         return conv4_3, fc(x, scaled(FC_CHANNELS, self.width), 1, name="fc7")
+
+    def _block(self, x: jax.Array, block: int, train: bool) -> jax.Array:
+        count, channels = BLOCKS[block - 1]
+        for index in range(1, count + 1):
+            name = f"conv{block}_{index}"
+            x = self._conv(train)(x, scaled(channels, self.width), 3, padding=1, name=name)
+        return x
+
+    def _conv(self, train: bool) -> Callable[..., jax.Array]:
+        return partial(
+            conv_relu,
+            train=train,
+            batch_norm=self.batch_norm,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+        )
 
 
 class VGG19Trunk(nn.Module):

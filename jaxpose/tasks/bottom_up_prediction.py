@@ -54,7 +54,7 @@ def network_options(config: ConfigDict) -> dict[str, Any]:
       UsageError: see `limb_set`; or a flip test of a limb whose mirror image is none of them.
     """
     skeleton, limbs = skeleton_of(config), limb_set(config)
-    sizes = {name: config.model[name] for name in ("stages", "width", "batch_norm")}
+    sizes = {name: config.model[name] for name in ("stages", "width", "batch_norm", "remat")}
     view: Size = (int(config.eval.input_size[0]), int(config.eval.input_size[1]))
     return {
         "model": OpenPose(skeleton.size, limbs.size, dtype=jnp.dtype(config.model.dtype), **sizes),

@@ -57,7 +57,7 @@ def person_steps(config: ConfigDict, **detect_options: float) -> PersonSteps:
 def network_options(config: ConfigDict) -> dict[str, Any]:
     """The keyword arguments of `predict` that a config decides, but for `kept`."""
     size = input_side(config)
-    network = {name: config.model[name] for name in ("width", "batch_norm")}
+    network = {name: config.model[name] for name in ("width", "batch_norm", "remat")}
     dtype = jnp.dtype(config.model.dtype)
     return {
         "model": SSD(size, len(config.classes) + 1, dtype=dtype, **network),
