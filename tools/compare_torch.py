@@ -2,24 +2,26 @@
 
 Both compute the same networks with random weights on the same device: inference, and a training
 step (forward, loss, backward, optimizer) with the same simple loss on given targets, so without
-augmentation and matching. Runs alternate; ratios are of the medians. Our inference has BatchNorm
-folded into convolutions, as the estimator runs it. PyTorch is run as it comes (NCHW), with
-channels_last, and with torch.compile (which needs a C++ compiler on the CPU, and folds BatchNorm
-too where the environment has TORCHINDUCTOR_FREEZING=1); its best setting counts. Threads of either
-are those that --threads allows.
+augmentation and matching. Each side has a process of its own, and their calls alternate; ratios are
+of the medians. Our inference has BatchNorm folded into convolutions, as the estimator runs it.
+PyTorch is run as it comes (NCHW), with channels_last, and with torch.compile (which needs a C++
+compiler on the CPU, and folds BatchNorm too where the environment has TORCHINDUCTOR_FREEZING=1);
+its best setting counts. Threads of either are those that --threads allows.
 """
 
+import importlib.util
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from absl import flags
+from race_inputs import SIDES
+from race_sides import Race, Side, serve_ours, serve_twin
 from tqdm import tqdm
 
 from jaxpose.annotations.json_files import write_json
-from jaxpose.errors import UsageError, run_main
+from jaxpose.errors import JaxposeError, UsageError, run_main
 
 _NETWORKS = flags.DEFINE_list("networks", ["hourglass", "ssd300"], "hourglass, ssd300, ssd512.")
 _FORWARD = flags.DEFINE_list("forward_batches", ["1", "8"], "Batch sizes of inference.")
@@ -32,58 +34,65 @@ _COMPILE = flags.DEFINE_bool("torch_compile", True, "Race torch.compile too.")
 _WIDTH = flags.DEFINE_float("width", 1.0, "Share of all channels; below 1 for a trial.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file of the medians, after every race.")
 
-Call = Callable[[], None]  # runs once and waits for the device
+TWIN_SETTINGS = ("torch", "torch channels_last", "torch.compile")
 
 
 def main(argv: list[str]) -> None:
     """Time every pair and print a table."""
     if len(argv) > 1:
         raise UsageError(f"unexpected {argv[1:]} (see --help)")
-    races = [
-        (network, mode, int(batch))
+    if unknown := set(_NETWORKS.value) - set(SIDES):
+        raise UsageError(f"unknown network {', '.join(unknown)}; use {', '.join(SIDES)}")
+    if importlib.util.find_spec("torch") is None:
+        raise UsageError("PyTorch is not installed here: pip install torch")
+    races: list[Race] = [
+        (network, mode, int(batch), _DTYPE.value, _WIDTH.value)
         for network in _NETWORKS.value
         for mode, batches in (("forward", _FORWARD.value), ("train", _TRAIN.value))
         for batch in batches
     ]
-    # XLA's threads follow the processors that the process may use when it starts.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: _THREADS.value])
-    import race_contenders  # after the line above, as it imports jax
-
-    rows, options = [], (_DTYPE.value, _WIDTH.value)
-    print(race_contenders.hardware(_THREADS.value), flush=True)
-    for network, mode, batch in races:
-        race_contenders.release()
-        calls = {"jaxpose": race_contenders.ours(network, mode, batch, *options)}
-        for setting in ("torch", "torch channels_last", "torch.compile")[: 2 + _COMPILE.value]:
-            calls[setting] = race_contenders.torch_twin(setting, network, mode, batch, *options)
-        seconds, problems = alternating(calls, f"{network} {mode} {batch}")
-        rows.append({"network": network, "mode": mode, "batch": batch, "dtype": _DTYPE.value})
+    ours, twin = (Side(serve, _THREADS.value) for serve in (serve_ours, serve_twin))
+    print(f"{ours.hardware}; {twin.hardware}; random weights and pictures", flush=True)
+    if ours.hardware.startswith("gpu") and "cuda" not in twin.hardware:
+        raise UsageError("jax sees a GPU, PyTorch none: install PyTorch with CUDA")
+    sides = {"jaxpose": ours} | dict.fromkeys(TWIN_SETTINGS[: 2 + _COMPILE.value], twin)
+    rows: list[dict[str, Any]] = []
+    for race in races:
+        ours.release()
+        twin.release()
+        seconds, problems = alternating(sides, race)
+        rows.append(dict(zip(("network", "mode", "batch", "dtype"), race, strict=False)))
         rows[-1] |= {"seconds": seconds, "problems": problems}
         if _OUTPUT.value:
             write_json(_OUTPUT.value, {"threads": _THREADS.value, "rows": rows})
-        calls.clear()
+    ours.close()
+    twin.close()
     print("\n".join(table(rows)))
 
 
-def alternating(calls: Mapping[str, Call], name: str) -> tuple[dict[str, float], dict[str, str]]:
-    """Median seconds of a call of each, and what those that failed in warming up say."""
+def alternating(sides: Mapping[str, Side], race: Race) -> tuple[dict[str, float], dict[str, str]]:
+    """Median seconds of a call of each setting, and what those that failed say."""
     seconds: dict[str, list[float]] = {}
     problems: dict[str, str] = {}
-    for contender, call in tqdm(calls.items(), desc=f"{name}: warming up", leave=False):
+    name = " ".join(map(str, race[:3]))
+
+    for setting, side in tqdm(sides.items(), desc=f"{name}: warming up", leave=False):
         try:
-            call()
-            call()
-        except Exception as error:  # torch.compile fails in many ways; either may lack memory
-            problems[contender] = str(error).strip().splitlines()[-1][:200]
+            problem = side.prepare(setting, race)
+        except JaxposeError as error:
+            problem = str(error)
+        if problem:
+            problems[setting] = problem
         else:
-            seconds[contender] = []
+            seconds[setting] = []
     for _ in tqdm(range(_ROUNDS.value), desc=name, leave=False):
-        for contender, times in seconds.items():
-            for _ in range(_CALLS.value):
-                start = time.perf_counter()
-                calls[contender]()
-                times.append(time.perf_counter() - start)
-    return {contender: float(np.median(times)) for contender, times in seconds.items()}, problems
+        for setting in list(seconds):
+            try:
+                seconds[setting] += sides[setting].seconds(setting, _CALLS.value)
+            except JaxposeError as error:
+                problems[setting] = str(error)
+                del seconds[setting]
+    return {setting: float(np.median(times)) for setting, times in seconds.items()}, problems
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
