@@ -2,8 +2,9 @@
 
 XLA on the CPU computes the gradient of a convolution's kernel as a convolution whose window is the
 whole map: 5 GFLOP/s for 64 channels at 300 x 300, where the forward pass runs at 90 (two cores,
-float32, jax 0.10.2). A product of each block of output rows with the windows that they saw, side by
-side (im2col), runs at 55. Elsewhere convolutions and gradients are XLA's own.
+float32, jax 0.10.2, batch 4). Products of blocks of output rows with the windows they saw, side
+by side (im2col), run at 55, and at 35 for 64 channels at 64 x 64, on one core. Elsewhere
+convolutions and gradients are XLA's own.
 """
 
 from functools import partial
@@ -16,7 +17,8 @@ from jax import lax
 
 from jaxpose.ops.rows import on_own_rows
 
-# Output pixels of one product: its windows then fit a cache. 512 to 2,048 are equally fast.
+# Output pixels of one product, so that its windows stay in a cache (2 MB for 64 channels, 3x3).
+# From 512 to 2,048 the speed is the same.
 _BLOCK = 1024
 # With fewer output channels the windows cost more than the product saves.
 _LEAST_FEATURES = 64
@@ -121,7 +123,8 @@ def _products(
     """Images [B,H,W,C] and gradients [B,h,w,D] -> gradient of the kernel [1,kh,kw,C,D]."""
     batch, height, width, features = gradient.shape
     channels = x.shape[-1]
-    x = jnp.pad(x, ((0, 0), *window.padding, (0, 0)))
+    around = [(before, after, 0) for before, after in ((0, 0), *window.padding, (0, 0))]
+    x = lax.pad(x, jnp.zeros((), x.dtype), around)  # may be negative
     rows = _divisor(height, _BLOCK // width)
     images = _divisor(batch, _BLOCK // (height * width)) if rows == height else 1
     reach = [dilation * (n - 1) for n, dilation in zip(size, window.dilation, strict=True)]

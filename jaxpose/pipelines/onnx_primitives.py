@@ -16,7 +16,7 @@ from jax.extend.core import Literal
 from jaxpose.pipelines.onnx_graph import Graph, Value
 
 BATCH = "batch"
-_INLINED = ("jit", "pjit", "custom_jvp_call")
+_INLINED = ("jit", "pjit", "custom_jvp_call", "custom_vjp_call")
 _TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
@@ -116,10 +116,8 @@ def _conv(graph: Graph, equation: Any, x: str, kernel: np.ndarray) -> str:
     params = equation.params
     numbers = params["dimension_numbers"]
     lasts = (numbers.lhs_spec, numbers.out_spec)
-    if lasts != (_TO_CHANNELS_FIRST,) * 2 or {
-        *params["lhs_dilation"],
-        params["batch_group_count"],
-    } != {1}:
+    transposed = {*params["lhs_dilation"], params["batch_group_count"]} != {1}
+    if transposed or lasts != (_TO_CHANNELS_FIRST,) * 2:
         raise NotImplementedError("a convolution that is transposed or not channels-last")
     low, high = zip(*params["padding"], strict=True)
     return graph.convolve(
@@ -130,6 +128,13 @@ def _conv(graph: Graph, equation: Any, x: str, kernel: np.ndarray) -> str:
         pads=(*low, *high),
         group=params["feature_group_count"],
     )
+
+
+def _product(graph: Graph, equation: Any, x: str, kernel: np.ndarray) -> str:
+    if equation.params["dimension_numbers"] != (((3,), (0,)), ((), ())):
+        raise NotImplementedError("a matrix product that is no 1x1 convolution")
+    plain = {"strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
+    return graph.convolve(x, kernel.T[:, :, None, None], **plain)
 
 
 def _max_window(graph: Graph, equation: Any, x: str) -> str:
@@ -231,6 +236,7 @@ _WRITERS: dict[str, Callable[..., str]] = {
     "sqrt": _elementwise("Sqrt"),
     "convert_element_type": _convert,
     "conv_general_dilated": _conv,
+    "dot_general": _product,
     "reduce_window_max": _max_window,
     "reduce_sum": _reduce_sum,
     "pad": _pad,

@@ -54,6 +54,7 @@ def assert_close(found, expected, *, tolerance):
         ((3, 3), {"padding": 6, "kernel_dilation": (6, 6)}),
         ((3, 2), {"padding": ((1, 0), (0, 2)), "strides": (2, 3), "kernel_dilation": (2, 1)}),
         ((3, 3), {"padding": "VALID"}),
+        ((3, 3), {"padding": ((-1, 2), (0, -1))}),
         ((3, 3), {"padding": "SAME", "strides": (2, 2), "use_bias": False}),
     ],
 )
@@ -79,6 +80,14 @@ def test_bfloat16_sums_in_float32():
     assert params["kernel"].dtype == jnp.bfloat16
     # Nothing but the last rounding, half a step of 2^-8.
     np.testing.assert_allclose(np.float64(params["kernel"][1, 1]), exact, rtol=2**-8, atol=1e-2)
+
+
+def test_forward_mode_is_refused():
+    layer = Conv(64, (3, 3))
+    x = jnp.ones((1, 4, 4, 3))
+    variables = layer.init(jax.random.key(0), x)
+    with pytest.raises(TypeError, match="custom_vjp"):
+        jax.jvp(lambda x: layer.apply(variables, x), (x,), (x,))
 
 
 def test_only_cpus_have_products():

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
         ("pose", {"heatmaps": ["batch", 16, 12, 15]}, {"Conv", "Relu", "Expand"}),
         (
             "detection",
-            {"logits": ["batch", 8732, 2], "offsets": ["batch", 8732, 4]},
+            {"logits": ["batch", 380, 2], "offsets": ["batch", 380, 4]},
             {"Conv", "MaxPool"},
         ),
     ],
