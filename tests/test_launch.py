@@ -163,7 +163,8 @@ def test_kubernetes_documents(path):
 def check_environment(variables, job, documents):
     """What jax.distributed reads: the address of process 0, their number, and their own."""
     values = {variable["name"]: variable.get("value") for variable in variables}
-    assert values.keys() == {"JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"}
+    job_names = {"JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"}
+    assert values.keys() == job_names | {"JAX_COMPILATION_CACHE_DIR"}
     assert values["JAX_NUM_PROCESSES"] == str(job["spec"]["completions"])
     (service,) = (one for one in documents if one["kind"] == "Service")
     name = service["metadata"]["name"]
@@ -172,3 +173,10 @@ def check_environment(variables, job, documents):
     (port,) = job["spec"]["template"]["spec"]["containers"][0]["ports"]
     address = f"{job['metadata']['name']}-0.{name}:{port['containerPort']}"
     assert values["JAX_COORDINATOR_ADDRESS"] == address
+
+
+@pytest.mark.parametrize("recipe", [*SCRIPTS, *DOCUMENTS], ids=lambda recipe: recipe.name)
+def test_compiled_programs_are_kept(recipe):
+    """In each recipe that starts a network; tpu_predict.sh calls another that does."""
+    text = recipe.read_text()
+    assert "JAX_COMPILATION_CACHE_DIR" in text or "tpu_predict_host.sh" in text

@@ -43,7 +43,7 @@ def asked(tmp_path):
 def test_every_question_is_a_command_that_exists(asked):
     calls, printed = asked(fails="nothing")
     programs = [call for call in calls if not call.startswith("-c")]
-    assert len(programs) == 13 == len(set(programs)) == printed.count("figures")
+    assert len(programs) == 21 == len(set(programs)) == printed.count("figures")
     for call in programs:
         source = re.search(r"tools/\w+\.py", call) or re.search(r"jaxpose\.(\w+)", call)
         file = source[0] if "/" in source[0] else f"jaxpose/{source[1]}.py"
@@ -55,12 +55,12 @@ def test_every_question_is_a_command_that_exists(asked):
 
 def test_it_goes_on_where_it_stopped(asked):
     first, printed = asked(fails="mode=infer")
-    assert printed.count("exit 1") == 2 and len(first) == 14
+    assert printed.count("exit 1") == 4 and len(first) == 22
     again, printed = asked(fails="nothing")
     assert [call for call in again if "-c" not in call.split()] == [
         call for call in first if "mode=infer" in call
     ]
-    assert printed.count("done before") == 11
+    assert printed.count("done before") == 17
 
 
 def test_without_pytorch_there_is_no_race(asked):
@@ -72,10 +72,13 @@ def test_several_batch_sizes_go_to_each_network(asked):
     calls, _ = asked(fails="nothing")
     for mode in ("step", "infer"):
         of_mode = [call for call in calls if f"--mode={mode}" in call]
-        assert len(of_mode) == 2 and all("--batch_sizes=32,64 " in call for call in of_mode)
+        assert [call.count("--batch_sizes=32 ") for call in of_mode] == [1, 1, 0, 0]
+        assert [call.count("--batch_sizes=64 ") for call in of_mode] == [0, 0, 1, 1]
     races = [call for call in calls if "compare_torch" in call]
-    assert len(races) == 2
-    assert all("--forward_batches=32,64 --train_batches=32,64 " in call for call in races)
+    assert len(races) == 4
+    assert sum("--forward_batches=64 --train_batches=64 " in call for call in races) == 2
+    profiles = [call for call in calls if "profile_step" in call]
+    assert len(profiles) == 2 and all("--config.batch_size=32 " in call for call in profiles)
 
 
 def test_predict_reads_a_video_too(asked, tmp_path):

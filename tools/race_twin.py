@@ -17,6 +17,7 @@ _DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 def hardware(threads: int) -> str:
     """What computes, for one line; sets the threads of a CPU."""
     torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = True  # the fastest of its convolutions, as XLA looks for too
     name = f" ({torch.cuda.get_device_name()})" if _DEVICE == "cuda" else ""
     return f"torch {torch.__version__} on {_DEVICE}{name}"
 

@@ -2,6 +2,7 @@
 # What tpu_predict.sh runs on each host of a slice: one process a chip. The processes know nothing of
 # one another, so each is told that its chip is all there is.
 set -euo pipefail
+export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$HOME/.cache/jaxpose}
 
 attributes=http://metadata.google.internal/computeMetadata/v1/instance/attributes
 host=$(curl -fsS -H 'Metadata-Flavor: Google' "$attributes/agent-worker-number")

@@ -11,5 +11,5 @@
 set -euo pipefail
 
 gcloud compute tpus tpu-vm ssh "$TPU_NAME" --zone="$ZONE" --worker=all --command="
-  cd jaxpose && python3 -m jaxpose.train --config='$CONFIG' --workdir='$WORKDIR' \
+  cd jaxpose && JAX_COMPILATION_CACHE_DIR=~/.cache/jaxpose python3 -m jaxpose.train --config='$CONFIG' --workdir='$WORKDIR' \
     --config.data_dir='$DATA_DIR' --config.distributed=auto"
