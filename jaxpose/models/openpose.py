@@ -108,7 +108,7 @@ class OpenPose(nn.Module):
         the statistics and the outputs stay float32.
       param_dtype: of the parameters.
       remat: keep only the outputs of trunk and stages for the backward pass, and compute their
-        insides again.
+        insides again, one at a time: the whole trunk is one of them.
 
     Raises:
       UsageError: a size without meaning.
