@@ -8,10 +8,13 @@ import jax
 import numpy as np
 import pytest
 
+from jaxpose.defaults import DEFAULTS
 from jaxpose.models import hourglass, openpose, ssd
 from jaxpose.models.hourglass import StackedHourglass
 from jaxpose.models.openpose import OpenPose
 from jaxpose.models.ssd import SSD
+from jaxpose.pipelines.benchmark_batches import completed
+from jaxpose.tasks import make_task
 from jaxpose.training.state import abstract_variables, flatten, nested
 
 SIZE = (2, 64, 64, 3)
@@ -95,3 +98,16 @@ def test_less_is_kept(case):
     plain, again = kept(False), kept(True)
     print(f"{plain / 1e6:.2f} MB, {again / 1e6:.2f} MB")
     assert again < case.share * plain
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_config_decides(name):
+    config = DEFAULTS[name]()
+    if name == "detection":
+        config.classes = ("person",)
+    else:
+        config.skeleton = "data"
+    completed(config)
+    assert not make_task(config).model.remat
+    config.model.remat = True
+    assert make_task(config).model.remat
