@@ -61,6 +61,17 @@ def conv_relu(
     return nn.relu(x)
 
 
+def _conv_of(module: "VGG16", train: bool) -> Callable[..., jax.Array]:
+    # No method: Flax gives what methods return to those who ask for intermediate maps.
+    return partial(
+        conv_relu,
+        train=train,
+        batch_norm=module.batch_norm,
+        dtype=module.dtype,
+        param_dtype=module.param_dtype,
+    )
+
+
 class VGG16(nn.Module):
     """Convolutions conv1_1 to conv5_3, fc6 and fc7.
 
@@ -102,7 +113,7 @@ class VGG16(nn.Module):
                 x = max_pool(x)
         # The classifier is subsampled, so its pooling loses the stride and fc6 gains a dilation.
         x = nn.max_pool(x, window_shape=(3, 3), strides=(1, 1), padding=[(1, 1), (1, 1)])
-        fc = partial(self._conv(train), kernel_init=self.fc_init)
+        fc = partial(_conv_of(self, train), kernel_init=self.fc_init)
         x = fc(x, scaled(FC_CHANNELS, self.width), 3, padding=6, dilation=6, name="fc6")
         return conv4_3, fc(x, scaled(FC_CHANNELS, self.width), 1, name="fc7")
 
@@ -110,17 +121,8 @@ class VGG16(nn.Module):
         count, channels = BLOCKS[block - 1]
         for index in range(1, count + 1):
             name = f"conv{block}_{index}"
-            x = self._conv(train)(x, scaled(channels, self.width), 3, padding=1, name=name)
+            x = _conv_of(self, train)(x, scaled(channels, self.width), 3, padding=1, name=name)
         return x
-
-    def _conv(self, train: bool) -> Callable[..., jax.Array]:
-        return partial(
-            conv_relu,
-            train=train,
-            batch_norm=self.batch_norm,
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-        )
 
 
 class VGG19Trunk(nn.Module):
